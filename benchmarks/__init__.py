@@ -1,0 +1,1 @@
+"""Latency, score drift and agreement with human opinion: measuring, judging, reporting."""

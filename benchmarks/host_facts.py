@@ -1,0 +1,75 @@
+"""What a result says about the machine it comes from: enough to compare, nothing that names its owner."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+_CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve")
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """Processor, memory and software; None where the system does not tell.
+
+    ``cpus`` are those this process may use, ``load_average`` is that of the minute before the benchmark:
+    other work on the machine shows there.
+    """
+
+    cpu_model: str | None
+    architecture: str
+    cpus: int
+    cpu_flags: list[str]
+    memory_mb: int | None
+    board: str | None
+    os: str
+    python: str
+    load_average: float | None
+
+
+def read_host_facts() -> HostFacts:
+    """Read the facts of this machine."""
+    processor = _read_lines("/proc/cpuinfo")
+    flags = _value(processor, ("flags", "Features")) or ""
+    memory = _value(_read_lines("/proc/meminfo"), ("MemTotal",))
+    board = "".join(_read_lines("/proc/device-tree/model")[:1]).strip("\x00 ")
+    return HostFacts(
+        cpu_model=_value(processor, ("model name", "Model", "Hardware")) or platform.processor() or None,
+        architecture=platform.machine(),
+        cpus=usable_cpus(),
+        cpu_flags=[flag for flag in _CPU_FLAGS if flag in flags.split()],
+        memory_mb=int(memory.split()[0]) // 1024 if memory else None,
+        board=board or None,
+        os=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    )
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may use, by affinity and the container's cgroup v2 quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = "".join(_read_lines("/sys/fs/cgroup/cpu.max")[:1]).split()
+    if len(quota) == 2 and quota[0].isdigit():
+        count = min(count, math.ceil(int(quota[0]) / int(quota[1])))
+    return max(1, count)
+
+
+def _value(lines: list[str], keys: tuple[str, ...]) -> str | None:
+    """Return the first value of ``key: value`` lines, the keys tried in order."""
+    for key in keys:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() == key and value.strip():
+                return value.strip()
+    return None
+
+
+def _read_lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

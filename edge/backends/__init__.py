@@ -1,0 +1,1 @@
+"""The runtimes a bundle can be scored on, one file each, behind one protocol."""

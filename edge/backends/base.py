@@ -1,0 +1,104 @@
+"""What a runtime must be to score a bundle: the Backend protocol, and the registry that finds one by name."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_iqa.errors import BackendMismatch, DeviceUnavailable, InvalidInput
+
+PRECISIONS = ("int8", "fp32")
+
+
+class Backend(Protocol):
+    """One loaded model on one runtime.
+
+    ``artefacts`` names, per precision, the bundle files that the constructor gets (name → content), together with
+    the number of threads (None: the runtime's default). Loading raises MissingDependency or DeviceUnavailable where
+    the runtime cannot be used, BundleRefused where it refuses the files.
+    """
+
+    name: ClassVar[str]
+    artefacts: ClassVar[Mapping[str, tuple[str, ...]]]
+    version: str
+
+    def __init__(self, files: Mapping[str, bytes], *, threads: int | None = None) -> None: ...
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return why this runtime cannot be used here and what to do, or None if it can."""
+
+    def infer(self, image: NDArray[np.uint8]) -> float:
+        """Return the score of one input ``(1, H, W, 3)`` uint8 RGB; raises InvalidInput for another shape or type."""
+
+    def close(self) -> None:
+        """Release the runtime's memory; calling it twice is fine, ``infer`` afterwards is not."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    module: str
+    attribute: str
+
+
+_REGISTRY: dict[str, _Entry] = {
+    "onnxruntime": _Entry("edge_iqa.backends.onnxruntime", "OnnxRuntimeBackend"),
+    "openvino": _Entry("edge_iqa.backends.openvino", "OpenVinoBackend"),
+    "tflite": _Entry("edge_iqa.backends.tflite", "TfliteBackend"),
+    "tensorrt": _Entry("edge_iqa.backends.tensorrt", "TensorRtBackend"),
+}
+BACKEND_NAMES = tuple(_REGISTRY)
+CPU_BACKENDS = ("onnxruntime", "openvino", "tflite")
+
+
+def backend_class(name: str) -> type[Backend]:
+    """Return the class of a runtime by name, without importing the runtime itself."""
+    if name not in _REGISTRY:
+        raise InvalidInput(f"There is no backend {name!r}", fix=f"one of: auto, {', '.join(BACKEND_NAMES)}")
+    entry = _REGISTRY[name]
+    found: type[Backend] = getattr(importlib.import_module(entry.module), entry.attribute)
+    return found
+
+
+def choose_backend() -> str:
+    """Return the fastest runtime present: OpenVINO first on x86, ONNX Runtime first elsewhere."""
+    x86 = platform.machine().lower() in {"x86_64", "amd64", "i686"}
+    order = ("openvino", "onnxruntime", "tflite") if x86 else ("onnxruntime", "tflite", "openvino")
+    reasons = []
+    for name in order:
+        reason = backend_class(name).unavailable()
+        if reason is None:
+            return name
+        reasons.append(f"{name}: {reason}")
+    raise DeviceUnavailable(
+        "No runtime is usable", why="; ".join(reasons), fix="pip install --force-reinstall onnxruntime"
+    )
+
+
+def check_input(image: NDArray[np.uint8], height: int, width: int) -> None:
+    """Raise InvalidInput unless ``image`` is uint8 ``(1, height, width, 3)``."""
+    if image.dtype != np.uint8 or image.shape != (1, height, width, 3):
+        raise InvalidInput(
+            f"The model takes uint8 (1, {height}, {width}, 3)", why=f"got {image.dtype} {image.shape}",
+            fix="pass pictures through edge_iqa.preprocess.preprocess, or use a Scorer",
+        )
+
+
+def read_score(output: Any, backend: str) -> float:
+    """Return the one finite score in [0, 1] of an output tensor; raises BackendMismatch for anything else."""
+    values = np.asarray(output)
+    value = float(values.reshape(-1)[0]) if values.size == 1 else math.nan
+    if not -1e-6 <= value <= 1 + 1e-6:  # also false for NaN
+        raise BackendMismatch(
+            f"{backend} returned {values.reshape(-1)[:4].tolist()} (shape {values.shape})",
+            why="the contract is one finite score in [0, 1]",
+            fix="run 'edge-iqa score --backend onnxruntime' on the same picture to tell model from runtime",
+        )
+    return min(max(value, 0.0), 1.0)

@@ -1,0 +1,89 @@
+"""TFLite: LiteRT's interpreter with XNNPACK, or the older tflite-runtime where LiteRT has no wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_iqa.backends.base import check_input, read_score
+from edge_iqa.errors import BundleRefused, DeviceUnavailable, MissingDependency
+
+
+class TfliteBackend:
+    """Scores on the CPU through the TFLite interpreter; ``ai_edge_litert`` first, ``tflite_runtime`` else."""
+
+    name: ClassVar[str] = "tflite"
+    artefacts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "int8": ("model.int8.tflite",),
+        "fp32": ("model.tflite",),
+    }
+
+    def __init__(self, files: Mapping[str, bytes], *, threads: int | None = None) -> None:
+        interpreter_type, self.version = _import()
+        (content,) = files.values()
+        try:
+            self._interpreter: Any = interpreter_type(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise BundleRefused(
+                "TFLite cannot load the model", why=" ".join(str(error).split())[:300],
+                fix="update ai-edge-litert; rebuild the bundle if it is current",
+            ) from error
+        (picture,), (score,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        shape = tuple(int(size) for size in picture["shape"])
+        if picture["dtype"] is not np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
+            raise BundleRefused(
+                "The TFLite model does not take a picture",
+                why=f"its input is {picture['dtype'].__name__} {shape}",
+                fix="rebuild the bundle with 'edge-iqa quantize'",
+            )
+        self._height, self._width = shape[1], shape[2]
+        self._input, self._output = picture["index"], score["index"]
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        try:
+            _import()
+        except MissingDependency as error:
+            return f"{error.why}; {error.fix}"
+        return None
+
+    def infer(self, image: NDArray[np.uint8]) -> float:
+        if self._interpreter is None:
+            raise DeviceUnavailable("This backend is closed", fix="load it again")
+        check_input(image, self._height, self._width)
+        self._interpreter.set_tensor(self._input, image)
+        self._interpreter.invoke()
+        return read_score(self._interpreter.get_tensor(self._output), self.name)
+
+    def close(self) -> None:
+        self._interpreter = None
+
+
+def _import() -> tuple[Any, str]:
+    """Return the Interpreter class and its package's version."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        return _import_legacy(str(error))
+    return Interpreter, metadata.version("ai-edge-litert")
+
+
+def _import_legacy(reason: str) -> tuple[Any, str]:
+    try:
+        from tflite_runtime.interpreter import Interpreter
+    except ImportError as error:
+        raise MissingDependency(
+            "TFLite is not installed", why=reason, fix="pip install 'edge-iqa[tflite]'"
+        ) from error
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise MissingDependency(
+            "tflite-runtime cannot run here",
+            why=f"it was built for numpy 1, and this is numpy {np.__version__}",
+            fix="pip install 'edge-iqa[tflite]', or 'edge-iqa[tflite-legacy]' on an old device",
+        )
+    return Interpreter, f"{metadata.version('tflite-runtime')} (tflite-runtime)"

@@ -1,0 +1,71 @@
+"""A bundle's models as plain files, for use without edge-iqa, with a README that says how to feed them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edge_iqa.bundle import Bundle
+from edge_iqa.errors import InvalidInput
+from edge_iqa.export.plain_readme import readme
+
+# target → the bundle's files for it, float first
+TARGET_FILES: Mapping[str, tuple[str, ...]] = {
+    "onnx": ("model.onnx", "model.int8.u8.onnx"),
+    "openvino": ("model.onnx", "openvino/model.xml", "openvino/model.bin"),
+    "tflite": ("model.tflite", "model.int8.tflite"),
+    "tensorrt": ("model.onnx", "model.int8.onnx"),
+}
+
+
+def parse_targets(text: str) -> tuple[str, ...]:
+    """Return the targets of a comma-separated list, each once, in their given order; raises InvalidInput."""
+    targets = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [target for target in targets if target not in TARGET_FILES]
+    if unknown or not targets:
+        raise InvalidInput(
+            f"There is no export target {unknown[0]!r}" if unknown else "No export target was named",
+            fix=f"one or more of: {','.join(TARGET_FILES)}",
+        )
+    return targets
+
+
+def export_plain(bundle: Bundle, targets: Sequence[str], folder: Path, *, force: bool = False) -> list[Path]:
+    """Write the float and int8 models for ``targets`` below ``folder`` and return the files written.
+
+    Each target has a folder of its own, ``folder/TARGET/``; the files keep their names and bytes. A
+    ``README.md`` lists them with their sha256. Nothing is written before everything was checked: raises
+    InvalidInput for an unknown target and for a folder that holds something already (``force`` writes into
+    it, leaving other files alone), BundleRefused where the bundle lacks a file.
+    """
+    targets = parse_targets(",".join(targets))
+    content: dict[str, bytes] = {}
+    for target in targets:
+        for name, data in bundle.take(TARGET_FILES[target], f"the export target {target}").items():
+            content[f"{target}/{Path(name).name}"] = data
+    content["README.md"] = readme(bundle, targets, content).encode()
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is not a folder", fix="name another one with -o")
+    try:
+        if not force and folder.is_dir() and any(folder.iterdir()):
+            raise InvalidInput(
+                f"The folder {folder} is not empty", why="nothing in it is overwritten unasked",
+                fix="name another one with -o, or write into it with --force",
+            )
+        return [_write(folder / name, data) for name, data in sorted(content.items())]
+    except OSError as error:
+        raise InvalidInput(
+            f"The folder {folder} cannot be written", why=str(error), fix="name another one with -o"
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,124 @@
+"""The README.md beside exported models: what goes in, what comes out, and how each runtime loads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from edge_iqa.backends.onnx_opset import read_opset
+from edge_iqa.backends.tensorrt_engine import newest_opset, parse_version
+from edge_iqa.bundle import Bundle
+from edge_iqa.export.trtexec import trtexec_command
+
+_ROLES = {
+    "model.onnx": "float32",
+    "model.tflite": "float32",
+    "model.int8.u8.onnx": "int8, activations unsigned",
+    "model.int8.tflite": "int8",
+    "model.xml": "int8, structure",
+    "model.bin": "int8, weights",
+    "model.int8.onnx": "int8, activations signed with zero-point 0, as TensorRT demands",
+}
+
+_JETPACKS = (
+    ("JetPack 5 (TensorRT 8.5)", "8.5"),
+    ("JetPack 6 and 7 with TensorRT 10", "10.3"),
+    ("JetPack 7 with TensorRT 11", "11.4"),
+)
+
+# Statement for statement what edge_iqa.preprocess does; a test runs this very text.
+PREPROCESSING = """\
+import cv2
+import numpy as np
+
+
+def preprocess(image):  # uint8 RGB (H, W, 3), any size
+    height, width = image.shape[:2]
+    scale = max({height} / height, {width} / width)
+    kept_height = min(height, max(1, round({height} / scale)))
+    kept_width = min(width, max(1, round({width} / scale)))
+    top, left = (height - kept_height) // 2, (width - kept_width) // 2
+    kept = image[top : top + kept_height, left : left + kept_width]
+    if kept.shape[:2] != ({height}, {width}):
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        kept = cv2.resize(kept, ({width}, {height}), interpolation=interpolation)
+    return np.ascontiguousarray(kept)[None]  # uint8 (1, {height}, {width}, 3)
+"""
+
+_LOADING = {
+    "onnx": """\
+```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("onnx/model.int8.u8.onnx", providers=["CPUExecutionProvider"])
+score = float(session.run(None, {session.get_inputs()[0].name: preprocess(image)})[0].item())
+```
+""",
+    "openvino": """\
+`model.xml` and `model.bin` belong together. OpenVINO reads the float model from ONNX.
+
+```python
+import openvino
+
+model = openvino.Core().compile_model("openvino/model.xml", "CPU")
+score = float(model([preprocess(image)])[0].item())
+```
+""",
+    "tflite": """\
+```python
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("tflite/model.int8.tflite")
+interpreter.allocate_tensors()
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], preprocess(image))
+interpreter.invoke()
+score = float(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).item())
+```
+""",
+}
+
+
+def readme(bundle: Bundle, targets: Sequence[str], content: Mapping[str, bytes]) -> str:
+    """Return the text for ``targets``; ``content`` maps each written file's name to its bytes."""
+    manifest = bundle.manifest
+    spec = manifest.preprocess
+    low, high = manifest.score_range
+    better = "higher" if manifest.higher_is_better else "lower"
+    parts = [
+        f"# {manifest.name}\n\nImage quality without a reference: one number for one picture. Network "
+        f"{manifest.model}, written from the bundle {bundle.path.name} (sha256 {bundle.sha256}).\n",
+        f"## Input\n\nuint8, shape (1, {spec.height}, {spec.width}, 3), RGB in this order. Normalisation is "
+        "inside the models.\n\nA picture is scaled, keeping its shape, until it just covers "
+        f"{spec.width}x{spec.height}, and the middle is cut out. Shrinking averages areas, enlarging is "
+        "bilinear. The score depends on this rule; another one gives another score. Exactly:\n\n"
+        f"```python\n{PREPROCESSING.format(height=spec.height, width=spec.width)}```\n",
+        f"## Output\n\nfloat32, shape (1, 1): the score from {low:g} to {high:g}, {better} is better.\n",
+        _file_table(content),
+    ]
+    for target in targets:
+        text = _tensorrt(content["tensorrt/model.int8.onnx"]) if target == "tensorrt" else _LOADING[target]
+        parts.append(f"## {target}\n\n{text}")
+    return "\n".join(parts)
+
+
+def _file_table(content: Mapping[str, bytes]) -> str:
+    lines = ["## Files\n", "| file | what | bytes | sha256 |", "|---|---|---|---|"]
+    for name, data in sorted(content.items()):
+        role = _ROLES[name.rsplit("/", 1)[-1]]
+        lines.append(f"| {name} | {role} | {len(data)} | {hashlib.sha256(data).hexdigest()} |")
+    return "\n".join(lines) + "\n"
+
+
+def _tensorrt(graph: bytes) -> str:
+    lines = [
+        "Build the engine on the device that runs it: an engine is native code for one GPU and one TensorRT "
+        "version. The scales are in the graph, so there is nothing to calibrate.\n",
+    ]
+    opset = read_opset(graph)
+    for jetpack, version in _JETPACKS:
+        command = trtexec_command("tensorrt/model.int8.onnx", "model.int8.engine", version)
+        if opset > newest_opset(parse_version(version)):
+            lines.append(f"{jetpack} cannot read this graph: its operator set is {opset}.\n")
+        else:
+            lines.append(f"{jetpack}:\n\n```\n{command}\n```\n")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Quality networks, the degradations and full-reference metrics that supervise them, and teacher training."""

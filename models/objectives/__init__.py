@@ -1,0 +1,1 @@
+"""Training objectives for quality without human scores, one file per method."""

@@ -1,0 +1,59 @@
+"""HiRQA's higher-order ranking, in our formulation.
+
+The paper (arXiv 2508.15130) names a pair-of-pairs ranking loss, an embedding-distance loss and a text alignment; its
+equations are not public. What stands here is ours, for scores q in (0, 1) and a target t in [0, 1], higher is better:
+
+    first order    L1 = mean max(0, α (t_i - t_j) - (q_i - q_j))                    over pairs with t_i - t_j > δ
+    pair of pairs  L2 = mean max(0, α (g_a - g_b) - (d_a - d_b))                    over pairs of pairs, g_a - g_b > δ
+                   with g = t_i - t_j > 0 the target's gap and d = q_i - q_j the score's gap of a pair
+
+L1 asks for the right order with room in proportion to the difference; L2 asks that the larger difference in quality
+is also the larger difference in score, which ties the scale together across distortions. α < 1 because a bounded
+score cannot keep a full margin everywhere.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ranking_loss(scores: Tensor, targets: Tensor, *, alpha: float = 0.8, least_gap: float = 0.02) -> Tensor:
+    """Return the first-order loss, a scalar, of ``scores`` ``(N,)`` against ``targets`` ``(N,)``."""
+    gap = targets[:, None] - targets[None, :]
+    difference = scores[:, None] - scores[None, :]
+    violations = torch.relu(alpha * gap - difference)
+    counted = gap > least_gap
+    return violations[counted].sum() / counted.sum().clamp(min=1)
+
+
+def pair_of_pairs_loss(
+    scores: Tensor, targets: Tensor, *, alpha: float = 0.8, least_gap: float = 0.05, samples: int = 16384,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the second-order loss, a scalar, over ``samples`` random pairs of pairs."""
+    index = torch.randint(len(scores), (4, samples), generator=generator)
+    first, second = _ordered_gaps(scores, targets, index[0], index[1]), _ordered_gaps(
+        scores, targets, index[2], index[3]
+    )
+    gap, difference = first[0] - second[0], first[1] - second[1]
+    sign = torch.sign(gap)
+    violations = torch.relu(alpha * gap * sign - difference * sign)
+    counted = gap.abs() > least_gap
+    return violations[counted].sum() / counted.sum().clamp(min=1)
+
+
+def _ordered_gaps(scores: Tensor, targets: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Return target gap (>= 0) and score gap of pairs, each pair turned so that the better picture comes first."""
+    gap = targets[left] - targets[right]
+    difference = scores[left] - scores[right]
+    sign = torch.where(gap < 0, -1.0, 1.0)
+    return gap * sign, difference * sign
+
+
+def hirqa_loss(
+    scores: Tensor, targets: Tensor, *, pair_weight: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return first order plus ``pair_weight`` times pair-of-pairs."""
+    second = pair_of_pairs_loss(scores, targets, generator=generator)
+    return ranking_loss(scores, targets) + pair_weight * second

@@ -1,0 +1,110 @@
+"""Train the first teacher: stage statistics of a frozen trunk, ranked by HiRQA's objective, no human score.
+
+The target of a picture is the mean of its ranks under several full-reference metrics, made to agree with what is
+known for certain: inside a series of rising levels it never rises. Only the linear head learns, so the features of
+every picture are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_iqa.models.objectives.hirqa import hirqa_loss
+from edge_iqa.models.stage_statistics import StageStatistics
+from edge_iqa.models.synthesis import SyntheticSet
+
+
+class TeacherNetwork(Protocol):
+    """What distillation needs of a teacher: pooled features of normalised pictures, and their logit."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return features ``(N, F)`` of normalised pictures ``(N, 3, H, W)``."""
+
+    def logit(self, features: Tensor) -> Tensor:
+        """Return the score before the sigmoid ``(N, 1)``."""
+
+
+@dataclass(frozen=True)
+class TeacherSpec:
+    """How the head is trained; ``decay`` is the weight decay on standardised features."""
+
+    metrics: tuple[str, ...] = ("fsim", "mdsi", "vsi")
+    steps: int = 1500
+    batch_crops: int = 48
+    learning_rate: float = 1e-3
+    decay: float = 0.1
+    pair_weight: float = 1.0
+    seed: int = 0
+
+
+def quality_targets(data: SyntheticSet, metrics: tuple[str, ...]) -> NDArray[np.float32]:
+    """Return the target of every picture ``(C, VERSIONS)`` float32 in [0, 1], higher is better."""
+    ranks = [_fractional_ranks(data.metrics[name].reshape(-1)) for name in metrics]
+    target = np.mean(ranks, axis=0).reshape(data.series.shape)
+    for crop, series in enumerate(data.series):
+        for number in range(int(series.max()) + 1):
+            members = np.flatnonzero(series == number)  # in order of rising level
+            target[crop, members] = np.minimum.accumulate(target[crop, members])
+    return target.astype(np.float32)
+
+
+def _fractional_ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts + 1) / 2
+    ranks: NDArray[np.float64] = middle[inverse] / max(len(values) - 1, 1)
+    return ranks
+
+
+@torch.no_grad()
+def extract_features(
+    network: TeacherNetwork, data: SyntheticSet, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Tensor:
+    """Return the features of every picture ``(C, VERSIONS, F)`` float32; ``network`` is in evaluation mode."""
+    rows: list[Tensor] = []
+    for index, pictures in enumerate(data.pictures):
+        rows.append(network.features(normalised(torch.from_numpy(np.array(pictures)), network.mean, network.std)))
+        progress(index + 1, len(data.pictures))
+    return torch.stack(rows)
+
+
+def normalised(pictures: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Turn uint8 ``(N, H, W, 3)`` into normalised float32 ``(N, 3, H, W)``."""
+    scaled = (pictures.float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    return scaled.permute(0, 3, 1, 2).contiguous()
+
+
+def fit_head(
+    network: StageStatistics, features: Tensor, targets: Tensor, spec: TeacherSpec
+) -> list[float]:
+    """Train the head of ``network`` in place on features ``(C, V, F)`` and targets ``(C, V)``; return the losses."""
+    flat = features.flatten(0, 1)
+    network.centre.copy_(flat.mean(0))
+    network.spread.copy_(flat.std(0).clamp(min=1e-3))
+    torch.nn.init.zeros_(network.fc.weight)
+    torch.nn.init.zeros_(network.fc.bias)
+    optimizer = torch.optim.AdamW(network.fc.parameters(), lr=spec.learning_rate, weight_decay=spec.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, spec.learning_rate, spec.steps, pct_start=0.1)
+    generator = torch.Generator().manual_seed(spec.seed)
+    losses: list[float] = []
+    for _ in range(spec.steps):
+        crops = torch.randperm(len(features), generator=generator)[: spec.batch_crops]
+        scores = torch.sigmoid(network.logit(features[crops].flatten(0, 1))).squeeze(1)
+        loss = hirqa_loss(
+            scores, targets[crops].flatten(), pair_weight=spec.pair_weight, generator=generator
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return losses

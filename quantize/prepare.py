@@ -1,0 +1,93 @@
+"""From a float network to one with fake quantization: trace, fold batch norm, place the rounding.
+
+Rounding is placed where every target expects it: on the network's input, after each convolution (after its ReLU
+where one follows) and after each residual add (and its ReLU). Both inputs of an add are thereby quantized. Max-pool
+passes its input's scale on. Pooling means, the head and the output stay float: a score on 256 levels would collapse.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from edge_iqa.models.efficientnet_lite import SameConv2d
+from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
+
+
+class _Tracer(fx.Tracer):
+    """Traces through our modules but keeps convolutions with uneven padding whole."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, SameConv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
+def fold_batch_norm(model: nn.Module) -> fx.GraphModule:
+    """Return a traced copy of ``model`` in evaluation mode, with every batch norm folded into its convolution."""
+    model = copy.deepcopy(model).eval()
+    graph_module = fx.GraphModule(model, _Tracer().trace(model))
+    modules = dict(graph_module.named_modules())
+    for node in list(graph_module.graph.nodes):
+        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            continue
+        source = node.args[0]
+        conv = modules.get(source.target) if source.op == "call_module" else None
+        if not isinstance(conv, nn.Conv2d) or len(source.users) != 1:
+            continue
+        fused = fuse_conv_bn_eval(conv, modules[node.target])
+        _replace(graph_module, source.target, fused)
+        modules[source.target] = fused
+        node.replace_all_uses_with(source)
+        graph_module.graph.erase_node(node)
+    graph_module.delete_all_unused_submodules()
+    graph_module.recompile()
+    return graph_module
+
+
+def prepare(model: nn.Module, *, weight_bits: int = 7) -> fx.GraphModule:
+    """Return a copy of ``model`` with fake quantization; it trains like the original.
+
+    ``weight_bits`` is 7 (safe on every processor) or 8.
+    """
+    graph_module = fold_batch_norm(model)
+    modules = dict(graph_module.named_modules())
+    graph = graph_module.graph
+    for name, module in modules.items():
+        if isinstance(module, nn.Conv2d):
+            _replace(graph_module, name, QuantConv2d(module, weight_bits))
+    modules = dict(graph_module.named_modules())
+    rounders = nn.ModuleDict()
+    graph_module.add_module("activations", rounders)
+    owner: dict[fx.Node, str] = {}
+
+    def insert_after(node: fx.Node, name: str | None = None) -> None:
+        if name is None:
+            name = f"q{len(rounders)}"
+            rounders[name] = ActivationFakeQuant()
+        with graph.inserting_after(node):
+            quantized = graph.call_module(f"activations.{name}", (node,))
+        node.replace_all_uses_with(quantized, delete_user_cb=lambda user: user is not quantized)
+        owner[quantized] = name
+
+    for node in list(graph.nodes):
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        is_add = node.op == "call_function" and node.target in (operator.add, torch.add)
+        if node.op == "placeholder":
+            insert_after(node)
+        elif isinstance(module, QuantConv2d) or is_add:
+            users = list(node.users)
+            feeds_relu = len(users) == 1 and isinstance(modules.get(str(users[0].target)), nn.ReLU)
+            insert_after(users[0] if feeds_relu else node)
+        elif isinstance(module, nn.MaxPool2d):
+            insert_after(node, owner[node.args[0]])
+    graph.lint()
+    graph_module.recompile()
+    return graph_module
+
+
+def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(root.get_submodule(parent), leaf, module)

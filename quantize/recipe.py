@@ -1,0 +1,88 @@
+"""Recipes: everything that decides what a quantization run makes, as frozen dataclasses read from TOML."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_iqa.errors import InvalidInput
+from edge_iqa.models.synthesis import SynthesisSpec
+from edge_iqa.spec import from_document
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SCHEMA_VERSION = 1
+_FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class FloatStage:
+    """Distillation in float: ``steps`` of ``batch`` crops of ``crop_size`` pixels; the weights of the three terms."""
+
+    steps: int
+    batch: int = 16
+    crop_size: int = 256
+    learning_rate: float = 1e-3
+    trunk_learning_rate: float = 3e-4
+    score_weight: float = 1.0
+    ranking_weight: float = 0.5
+    feature_weight: float = 0.1
+
+
+@dataclass(frozen=True)
+class QatStage:
+    """Quantization-aware training: ranges follow the data for the first ``range_share`` of the steps, then stand."""
+
+    steps: int
+    batch: int = 16
+    crop_size: int = 256
+    learning_rate: float = 1e-4
+    calibration_batches: int = 8
+    range_share: float = 0.5
+    weight_bits: int = 7
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run of ``edge-iqa quantize``; ``height`` and ``width`` are the student's input in pixels."""
+
+    schema_version: int
+    name: str
+    float_stage: FloatStage
+    qat_stage: QatStage
+    height: int = 384
+    width: int = 384
+    seed: int = 0
+    data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=("mdsi",)))
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the shipped recipes."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def read_recipe(name_or_path: str) -> tuple[Recipe, str]:
+    """Return a recipe and its text, by shipped name or by path.
+
+    Raises InvalidInput where there is none, where it is not TOML, or where a value does not fit.
+    """
+    path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
+    if not path.is_file():
+        raise InvalidInput(
+            f"There is no recipe {name_or_path!r}", fix=f"one of: {', '.join(recipe_names())}, or a .toml file"
+        )
+    text = path.read_text(encoding="utf-8")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path.name} is not TOML", why=str(error)) from error
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise InvalidInput(
+            f"{path.name} has schema_version {document.get('schema_version')!r}",
+            why=f"this version of edge-iqa reads {SCHEMA_VERSION}",
+        )
+    return from_document(Recipe, document, path.name), text

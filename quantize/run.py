@@ -1,0 +1,171 @@
+"""One run of ``edge-iqa quantize``: distorted photographs, teacher's targets, float student, int8 student, bundle."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import edge_iqa
+from edge_iqa.bundle import read_bundle
+from edge_iqa.decode import read_image
+from edge_iqa.models.checkpoint import file_sha256, load_network
+from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.models.synthesis import SyntheticSet, find_photographs, synthesize
+from edge_iqa.models.teacher import TeacherNetwork, extract_features
+from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.quantize.budget import Drift, Limit, measure_drift
+from edge_iqa.quantize.card import write_card
+from edge_iqa.quantize.distill import TeacherTargets, distill, teacher_targets
+from edge_iqa.quantize.package import Student, package, shorten_mantissa
+from edge_iqa.quantize.qat import train_quantized
+from edge_iqa.quantize.recipe import Recipe
+
+STUDENT = "hirqa-s-lite"
+# stage, steps done, steps in all, loss or None
+Report = Callable[[str, int, int, float | None], None]
+_GOLDEN_SIZES = ((160, 120), (240, 320), (448, 320))  # width, height: enlarged and shrunk, both shapes
+
+
+@dataclass(frozen=True)
+class QuantizeResult:
+    """What a run made: the bundle's path and size, and the drift of each target over ``pictures`` pictures."""
+
+    bundle: Path
+    size_bytes: int
+    drifts: list[Drift]
+    missed: list[str]
+
+
+def quantize(
+    images: Path, teacher_path: Path, recipe: Recipe, recipe_text: str, output: Path, *,
+    budget: Sequence[Limit] = (), work: Path | None = None, report: Report,
+) -> QuantizeResult:
+    """Distill the teacher into an int8 student and write its bundle to ``output``.
+
+    ``work`` keeps the distorted photographs and the float student, so that a run that was stopped goes on from there.
+    """
+    torch.manual_seed(recipe.seed)
+    teacher, teacher_name, _ = load_network(teacher_path)
+    photographs = find_photographs(images)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = work if work is not None else Path(temporary)
+        data = synthesize(
+            photographs, recipe.data, folder / "photographs",
+            workers=2, progress=lambda done, total: report("distorting", done, total, None),
+        )
+        targets = _targets(cast(TeacherNetwork, teacher), data, report)
+        student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher_path, report)
+        prepared = train_quantized(
+            student, data, recipe.qat_stage, recipe.seed,
+            lambda step, total, loss: report("quantizing", step, total, loss),
+        )
+        report("exporting", 0, 1, None)
+        spec = PreprocessSpec(recipe.height, recipe.width)
+        made = Student(
+            STUDENT, STUDENT, student, prepared, student.mean, student.std, spec, recipe.qat_stage.weight_bits
+        )
+        provenance = {
+            "teacher": teacher_name,
+            "teacher_sha256": file_sha256(teacher_path),
+            "recipe": recipe.name,
+            "seed": recipe.seed,
+            "photographs": len(photographs),
+            "photographs_sha256": data.data_sha256,
+            "pictures": int(np.prod(data.pictures.shape[:2])),
+            "versions": {
+                "edge-iqa": edge_iqa.__version__, "torch": torch.__version__, "numpy": np.__version__,
+                "opencv": cv2.__version__, "python": platform.python_version(),
+            },
+        }
+        card = write_card(STUDENT, recipe, provenance)
+        package(
+            made, output, golden=golden_pictures(photographs), card=card, recipe=recipe_text, provenance=provenance
+        )
+        report("measuring", 0, 1, None)
+        bundle = read_bundle(output)
+        drifts = measure_drift(bundle.files, evaluation_tensors(data, spec))
+    missed = [f"{drift.target}: {limit}" for drift in drifts for limit in budget if not limit.holds(drift)]
+    return QuantizeResult(output, bundle.size_bytes, drifts, missed)
+
+
+def _targets(teacher: TeacherNetwork, data: SyntheticSet, report: Report) -> TeacherTargets:
+    features = extract_features(teacher, data, lambda done, total: report("asking the teacher", done, total, None))
+    return teacher_targets(teacher, features)
+
+
+def _float_student(
+    data: SyntheticSet, targets: TeacherTargets, recipe: Recipe, path: Path, teacher_path: Path, report: Report
+) -> HirqaSLite:
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    student = HirqaSLite()
+    key = f"{recipe!r} {data.data_sha256} {file_sha256(teacher_path)}"
+    if path.exists():
+        with safe_open(path, framework="pt") as stored:
+            same = (stored.metadata() or {}).get("made_from") == key
+        if same:
+            student.load_state_dict(load_file(path))
+            return student.eval()
+    student.load_pretrained()
+    distill(
+        student, data, targets, recipe.float_stage, recipe.seed,
+        lambda step, total, loss: report("distilling", step, total, loss),
+    )
+    shorten_mantissa(student)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(student.state_dict(), path, metadata={"made_from": key})
+    return student
+
+
+def golden_pictures(photographs: Sequence[Path]) -> list[NDArray[np.uint8]]:
+    """Return a few small pictures cut from ``photographs``, of sizes that must be enlarged and shrunk."""
+    pictures = []
+    for index, (width, height) in enumerate(_GOLDEN_SIZES):
+        photograph = read_image(photographs[index % len(photographs)])
+        scale = max(width / photograph.shape[1], height / photograph.shape[0])
+        target = (max(width, round(photograph.shape[1] * scale)), max(height, round(photograph.shape[0] * scale)))
+        small = np.asarray(cv2.resize(photograph, target, interpolation=cv2.INTER_AREA), np.uint8)
+        pictures.append(np.ascontiguousarray(small[:height, :width]))
+    return pictures
+
+
+def evaluation_tensors(data: SyntheticSet, spec: PreprocessSpec, count: int = 240) -> list[NDArray[np.uint8]]:
+    """Return ``count`` input tensors spread evenly over the set's pictures."""
+    total = int(np.prod(data.pictures.shape[:2]))
+    versions = data.pictures.shape[1]
+    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
+    return [preprocess(np.array(data.pictures[flat // versions, flat % versions]), spec) for flat in chosen]
+
+
+def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
+    """Return what a run would do, without doing it."""
+    from edge_iqa.quantize.fake_quantization import QuantConv2d
+    from edge_iqa.quantize.prepare import prepare
+
+    student = HirqaSLite().eval()
+    prepared = prepare(student, weight_bits=recipe.qat_stage.weight_bits)
+    layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
+    weights = sum(layer.weight.numel() for layer in layers)
+    return {
+        "student": STUDENT,
+        "input": f"{recipe.width}x{recipe.height}",
+        "photographs": photographs,
+        "pictures": photographs * recipe.data.crops_per_photograph * 12,
+        "float_steps": recipe.float_stage.steps,
+        "qat_steps": recipe.qat_stage.steps,
+        "int8_layers": len(layers),
+        "float_layers": ["fc (head)"],
+        "weight_bits": recipe.qat_stage.weight_bits,
+        "int8_weight_bytes": weights,
+        "float_weight_bytes": 4 * sum(parameter.numel() for parameter in student.parameters()),
+    }
