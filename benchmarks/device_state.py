@@ -46,9 +46,7 @@ def read_state(system: Path = _SYSTEM) -> StateSample:
     """Read the state once: mean clock of the processors, hottest thermal zone, governor, throttling."""
     processors = system / "devices" / "system" / "cpu"
     clocks = _numbers(processors, "cpu[0-9]*/cpufreq/scaling_cur_freq")
-    temperatures = [
-        value for value in _numbers(system / "class" / "thermal", "thermal_zone*/temp") if value > 0
-    ]
+    temperatures = [value for value in _numbers(system / "class" / "thermal", "thermal_zone*/temp") if value > 0]
     counts = _numbers(processors, "cpu[0-9]*/thermal_throttle/*_throttle_count")
     return StateSample(
         cpu_mhz=sum(clocks) / len(clocks) / 1e3 if clocks else None,

@@ -17,8 +17,18 @@ Picture = NDArray[np.uint8]
 
 # name and strength, in the order in which they are applied to each photograph
 VARIANTS: tuple[tuple[str, float], ...] = (
-    ("blur", 1.2), ("noise", 12.0), ("jpeg", 30.0), ("dark", 1.8), ("pixels", 2.0), ("motion", 9.0),
-    ("blur", 3.5), ("noise", 35.0), ("jpeg", 8.0), ("dark", 3.5), ("pixels", 5.0), ("motion", 25.0),
+    ("blur", 1.2),
+    ("noise", 12.0),
+    ("jpeg", 30.0),
+    ("dark", 1.8),
+    ("pixels", 2.0),
+    ("motion", 9.0),
+    ("blur", 3.5),
+    ("noise", 35.0),
+    ("jpeg", 8.0),
+    ("dark", 3.5),
+    ("pixels", 5.0),
+    ("motion", 25.0),
 )
 
 
@@ -76,5 +86,10 @@ def _motion(picture: Picture, length: float, _seed: int) -> Picture:
 
 
 _FUNCTIONS: dict[str, Callable[[Picture, float, int], Picture]] = {
-    "blur": _blur, "noise": _noise, "jpeg": _jpeg, "dark": _dark, "pixels": _pixels, "motion": _motion,
+    "blur": _blur,
+    "noise": _noise,
+    "jpeg": _jpeg,
+    "dark": _dark,
+    "pixels": _pixels,
+    "motion": _motion,
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from edge_iqa.benchmarks.stats_correlation import plcc, srocc
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ def compare_scores(reference: str, expected: ArrayLike, found: ArrayLike, thresh
     return Drift(
         reference=reference,
         n=len(a),
-        srcc=rank_correlation(a, b),
-        plcc=linear_correlation(a, b),
+        srcc=_defined(srocc(a, b)),
+        plcc=_defined(plcc(a, b)),
         mae=float(distance.mean()),
         max_abs=float(distance.max()),
         flips=int(np.count_nonzero(flipped(a, b, threshold))),
@@ -49,23 +52,5 @@ def flipped(expected: ArrayLike, found: ArrayLike, threshold: float) -> NDArray[
     return np.not_equal(np.asarray(expected) >= threshold, np.asarray(found) >= threshold)
 
 
-def linear_correlation(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Return Pearson's correlation of two series ``(N,)``, or None where one of them is constant."""
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    x, y = x - x.mean(), y - y.mean()
-    norm = float(np.sqrt((x @ x) * (y @ y)))
-    return min(max(float(x @ y) / norm, -1.0), 1.0) if norm > 0 else None
-
-
-def rank_correlation(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Return Spearman's correlation of two series ``(N,)``, with average ranks; None for a constant."""
-    return linear_correlation(average_ranks(a), average_ranks(b))
-
-
-def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Return ranks 1..N of a series ``(N,)``; equal values share the mean of the ranks they take."""
-    _, group, sizes = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last_rank = np.cumsum(sizes)
-    mean_rank = last_rank - (sizes - 1) / 2
-    ranks: NDArray[np.float64] = mean_rank[group]
-    return ranks
+def _defined(correlation: float) -> float | None:
+    return None if math.isnan(correlation) else correlation

@@ -93,7 +93,7 @@ def _rows(table: Path, wanted: Sequence[str]) -> Iterator[tuple[int, dict[str, s
                 )
             yield reader.line_num, row
     except csv.Error as error:
-        raise _wrong_line(table, reader.line_num, f"it is not CSV: {error}") from error
+        raise _wrong_line(table, reader.reader.line_num, f"it is not CSV: {error}") from error
 
 
 def _read_text(table: Path) -> str:

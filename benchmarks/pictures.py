@@ -31,9 +31,7 @@ class BenchPicture:
     def load(self) -> NDArray[np.uint8]:
         """Return the picture as uint8 RGB ``(H, W, 3)``; raises ImageError."""
         pixels = read_image(self.path)
-        return (
-            pixels if self.distortion is None else distort(pixels, self.distortion, self.strength, self.seed)
-        )
+        return pixels if self.distortion is None else distort(pixels, self.distortion, self.strength, self.seed)
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,5 @@ def _with_distortions(photographs: list[BenchPicture], limit: int, seed: int) ->
         for index, photograph in enumerate(photographs):
             label = f"{photograph.name} {name}={strength:g}"
             own_seed = seed + 1000 * variant + index
-            pictures.append(
-                BenchPicture(photograph.path, label, photograph.size_bytes, name, strength, own_seed)
-            )
+            pictures.append(BenchPicture(photograph.path, label, photograph.size_bytes, name, strength, own_seed))
     return pictures[:limit]

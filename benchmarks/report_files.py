@@ -13,10 +13,39 @@ from typing import Any
 from edge_iqa.benchmarks.results import BenchResult, Row
 
 CSV_COLUMNS = (
-    "target", "runtime", "runtime_version", "precision", "threads", "n", "min_ms", "mean_ms", "p50_ms",
-    "p90_ms", "p95_ms", "p99_ms", "decode_ms", "resize_ms", "infer_ms", "post_ms", "end_to_end_ms",
-    "load_ms", "first_ms", "peak_rss_mb", "size_bytes", "variation", "trend", "drift_n", "srcc", "plcc",
-    "mae", "max_abs", "flips", "threshold", "distinct_levels", "verdict", "reasons",
+    "target",
+    "runtime",
+    "runtime_version",
+    "precision",
+    "threads",
+    "n",
+    "min_ms",
+    "mean_ms",
+    "p50_ms",
+    "p90_ms",
+    "p95_ms",
+    "p99_ms",
+    "decode_ms",
+    "resize_ms",
+    "infer_ms",
+    "post_ms",
+    "end_to_end_ms",
+    "load_ms",
+    "first_ms",
+    "peak_rss_mb",
+    "size_bytes",
+    "variation",
+    "trend",
+    "drift_n",
+    "srcc",
+    "plcc",
+    "mae",
+    "max_abs",
+    "flips",
+    "threshold",
+    "distinct_levels",
+    "verdict",
+    "reasons",
 )
 
 
@@ -59,9 +88,15 @@ def _row_text(row: dict[str, Any]) -> str:
 
 def _csv_values(row: Row) -> dict[str, object]:
     values: dict[str, object] = {
-        "target": row.target, "runtime": row.runtime, "runtime_version": row.runtime_version,
-        "precision": row.precision, "threads": row.threads, "peak_rss_mb": row.peak_rss_mb,
-        "size_bytes": row.size_bytes, "verdict": row.verdict, "reasons": "; ".join(row.reasons),
+        "target": row.target,
+        "runtime": row.runtime,
+        "runtime_version": row.runtime_version,
+        "precision": row.precision,
+        "threads": row.threads,
+        "peak_rss_mb": row.peak_rss_mb,
+        "size_bytes": row.size_bytes,
+        "verdict": row.verdict,
+        "reasons": "; ".join(row.reasons),
         **dataclasses.asdict(row.stability),
     }
     for key, value in dataclasses.asdict(row.latency_ms).items():

@@ -16,10 +16,33 @@ from edge_iqa.benchmarks.svg_plots import Strip, latency_strips, score_scatter
 _WIDE, _NARROW = 960, 360
 _MAX_FLIPS = 30
 _TIMES_HEAD = (
-    "target", "verdict", "n", "p50", "p90", "p95", "p99", "decode", "resize", "infer", "post", "end to end",
+    "target",
+    "verdict",
+    "n",
+    "p50",
+    "p90",
+    "p95",
+    "p99",
+    "decode",
+    "resize",
+    "infer",
+    "post",
+    "end to end",
 )
 _COSTS_HEAD = (
-    "target", "load ms", "first ms", "RSS MB", "model MB", "SROCC", "PLCC", "MAE", "max", "flips", "levels",
+    "target",
+    "load ms",
+    "first ms",
+    "RSS MB",
+    "model MB",
+    "SROCC",
+    "PLCC",
+    "MAE",
+    "max",
+    "flips",
+    "levels",
+    "CPU MHz",
+    "deg C",
 )
 
 
@@ -94,9 +117,7 @@ def _drift_figure(row: Row, result: BenchResult) -> str:
     flips = flipped(result.reference_scores, row.scores, drift.threshold)
     scores = zip(result.images.names, result.reference_scores, row.scores, flips, strict=True)
     exchanged = [
-        f"<li>{escape(name)}: {expected:.4f} to {found:.4f}</li>"
-        for name, expected, found, flip in scores
-        if flip
+        f"<li>{escape(name)}: {expected:.4f} to {found:.4f}</li>" for name, expected, found, flip in scores if flip
     ]
     details = ""
     if exchanged:
@@ -120,15 +141,11 @@ def _tables(rows: Sequence[Row]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Row], cells_of: Callable[[Row], Iterable[str]]) -> str:
-    titles = "".join(f"<th>{escape(name)}</th>" for name in head)
+    titles = "".join(f'<th class="left">{name}</th>' if name == "verdict" else f"<th>{name}</th>" for name in head)
     lines = [
-        f"<tr><th>{escape(row.label)}</th>{''.join(f'<td>{cell}</td>' for cell in cells_of(row))}</tr>"
-        for row in rows
+        f"<tr><th>{escape(row.label)}</th>{''.join(f'<td>{cell}</td>' for cell in cells_of(row))}</tr>" for row in rows
     ]
-    return (
-        f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        "</table></div>"
-    )
+    return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def _time_cells(row: Row) -> Iterable[str]:
@@ -149,10 +166,19 @@ def _cost_cells(row: Row) -> Iterable[str]:
     yield "-" if row.size_bytes is None else f"{row.size_bytes / 1e6:.2f}"
     if drift is None:
         yield from ["-"] * 6
-        return
-    yield from ("-" if value is None else f"{value:.4f}" for value in (drift.srcc, drift.plcc))
-    yield from (f"{drift.mae:.4f}", f"{drift.max_abs:.4f}")
-    yield from (f"{drift.flips}/{drift.n}", str(drift.distinct_levels))
+    else:
+        yield from ("-" if value is None else f"{value:.4f}" for value in (drift.srcc, drift.plcc))
+        yield from (f"{drift.mae:.4f}", f"{drift.max_abs:.4f}")
+        yield from (f"{drift.flips}/{drift.n}", str(drift.distinct_levels))
+    state = row.device_state
+    yield _span(state.cpu_mhz_min, state.cpu_mhz_max)
+    yield _span(state.temperature_c_start, state.temperature_c_end)
+
+
+def _span(first: float | None, last: float | None) -> str:
+    if first is None or last is None:
+        return "-"
+    return f"{first:.0f}" if round(first) == round(last) else f"{first:.0f} to {last:.0f}"
 
 
 def _facts(result: BenchResult) -> str:
@@ -168,8 +194,7 @@ def _facts(result: BenchResult) -> str:
     blocks = []
     for name, facts in groups.items():
         entries = "".join(
-            f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(_fact(value))}</dd>"
-            for key, value in facts.items()
+            f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(_fact(value))}</dd>" for key, value in facts.items()
         )
         blocks.append(f"<div><h3>{name}</h3><dl>{entries}</dl></div>")
     return f'<section><h2>Where this comes from</h2><div class="facts">{"".join(blocks)}</div></section>\n'

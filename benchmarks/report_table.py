@@ -9,9 +9,18 @@ from edge_iqa.benchmarks.sampling import samples_needed
 
 WIDTH = 120
 _COLUMNS = (
-    ("target", "left"), ("", "left"), ("p50 ms", "right"), ("p90", "right"), ("p99", "right"),
-    ("decode/resize/infer", "right"), ("MB", "right"), ("SROCC", "right"), ("MAE", "right"), ("max", "right"),
-    ("flips", "right"), ("verdict", "left"),
+    ("target", "left"),
+    ("", "left"),
+    ("p50 ms", "right"),
+    ("p90", "right"),
+    ("p99", "right"),
+    ("decode/resize/infer", "right"),
+    ("MB", "right"),
+    ("SROCC", "right"),
+    ("MAE", "right"),
+    ("max", "right"),
+    ("flips", "right"),
+    ("verdict", "left"),
 )
 
 
@@ -38,9 +47,7 @@ def cells(row: Row) -> list[str]:
         number(row.latency_ms.p50),
         number(row.latency_ms.p90),
         number(row.latency_ms.p99),
-        "-"
-        if stages is None
-        else "/".join(number(ms) for ms in (stages.decode, stages.resize, stages.infer)),
+        "-" if stages is None else "/".join(number(ms) for ms in (stages.decode, stages.resize, stages.infer)),
         "-" if row.size_bytes is None else f"{row.size_bytes / 1e6:.1f}",
         "-" if drift is None or drift.srcc is None else f"{drift.srcc:.4f}",
         "-" if drift is None else f"{drift.mae:.4f}",

@@ -83,9 +83,7 @@ def finish(
     return JudgedRows(_with_precision_advice(rows), missed)
 
 
-def _row(
-    entry: Measurement, evidence: Evidence, bundle: Bundle, threads: int, plan: SamplingPlan, bars: Bars
-) -> Row:
+def _row(entry: Measurement, evidence: Evidence, bundle: Bundle, threads: int, plan: SamplingPlan, bars: Bars) -> Row:
     judgement = judge(evidence, plan, bars)
     error = None if entry.error is None else RowError(**entry.error.as_dict())
     loaded = entry.loaded
@@ -99,9 +97,7 @@ def _row(
         latency_ms=_rounded(evidence.latency_ms, _DECIMALS_MS),
         stages_ms=_stages(entry),
         cold_ms=None if loaded is None else _rounded(ColdStart(loaded["load_ms"], loaded["first_ms"]), 2),
-        peak_rss_mb=None
-        if loaded is None or loaded["peak_rss_mb"] is None
-        else round(loaded["peak_rss_mb"], 1),
+        peak_rss_mb=None if loaded is None or loaded["peak_rss_mb"] is None else round(loaded["peak_rss_mb"], 1),
         samples_ms=[round(value, _DECIMALS_MS) for value in entry.total_ms],
         infer_samples_ms=[round(value, _DECIMALS_MS) for value in entry.infer_ms],
         stability=_rounded(evidence.stability, 4),

@@ -76,8 +76,10 @@ class BenchOutcome:
             if by_name or grave or len(self.refused) == len(self.result.rows):
                 raise error
         if self.missed:
+            count = len(self.missed)
             raise BarMissed(
-                f"{len(self.missed)} bars were missed", why="; ".join(self.missed),
+                "A bar was missed" if count == 1 else f"{count} bars were missed",
+                why="; ".join(self.missed),
                 fix="the lines above advise; --precision measures only int8 or only fp32",
             )
 
@@ -93,10 +95,14 @@ def run_bench(request: BenchRequest) -> BenchOutcome:
     pictures = collect_pictures(request.images, request.drift_images, request.seed)
     threads = usable_cpus() if request.threads is None else request.threads
     host = read_host_facts()
-    measurements, reference_scores = _Session(request, bundle, pictures, threads).measure(targets)
-    judged = finish(
-        measurements, reference_scores, bundle, request.threshold, threads, request.plan, request.bars
+    seconds = len(targets) * request.plan.min_seconds
+    print(
+        f"{len(targets)} targets in turns on {len(pictures.pictures)} pictures, mode {request.plan.mode}: "
+        f"at least {seconds:.0f} s of measuring",
+        file=sys.stderr,
     )
+    measurements, reference_scores = _Session(request, bundle, pictures, threads).measure(targets)
+    judged = finish(measurements, reference_scores, bundle, request.threshold, threads, request.plan, request.bars)
     result = BenchResult(
         schema_version=SCHEMA_VERSION,
         created_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -105,7 +111,10 @@ def run_bench(request: BenchRequest) -> BenchOutcome:
         bundle=BundleFacts(bundle.manifest.name, bundle.manifest.model, bundle.sha256, bundle.size_bytes),
         settings=Settings(request.device, request.precision, threads, request.seed, request.plan),
         images=PictureFacts(
-            pictures.source, len(pictures.pictures), len(pictures.failed), pictures.sha256,
+            pictures.source,
+            len(pictures.pictures),
+            len(pictures.failed),
+            pictures.sha256,
             [picture.name for picture in pictures.pictures],
         ),
         reference_scores=[round(score, 7) for score in reference_scores],
@@ -173,9 +182,7 @@ class _Session:
         pictures = self._pictures.pictures
         for entry in entries:
             for first in range(0, len(pictures), _SCORE_PORTION):
-                answer = self._ask(
-                    entry, "score", pictures=_documents(pictures[first : first + _SCORE_PORTION])
-                )
+                answer = self._ask(entry, "score", pictures=_documents(pictures[first : first + _SCORE_PORTION]))
                 if answer is None:
                     break
                 entry.scores += answer["scores"]
@@ -187,21 +194,21 @@ class _Session:
         portions: dict[Target, int] = {}
         for entry in entries:
             prepared = self._ask(entry, "prepare", pictures=pictures)
-            warm = self._ask(
-                entry, "warmup", min_seconds=plan.warmup_min_seconds, max_seconds=plan.warmup_max_seconds
-            )
+            warm = self._ask(entry, "warmup", min_seconds=plan.warmup_min_seconds, max_seconds=plan.warmup_max_seconds)
             if prepared is not None and warm is not None:
                 entry.decode_ms = prepared["decode_ms"]
                 portions[entry.target] = plan.portion(warm["latency_ms"])
         recorders = {entry.target: StateRecorder() for entry in entries}
-        while waiting := [
-            e for e in entries if e.error is None and not plan.is_met(len(e.total_ms), e.seconds)
-        ]:
+        while waiting := [e for e in entries if e.error is None and not plan.is_met(len(e.total_ms), e.seconds)]:
             for entry in waiting:
                 left_s = plan.max_seconds - entry.seconds
                 answer = self._ask(
-                    entry, "run", timeout_s=left_s + 300, samples=portions[entry.target],
-                    max_seconds=left_s, settle=plan.settle_samples,
+                    entry,
+                    "run",
+                    timeout_s=left_s + 300,
+                    samples=portions[entry.target],
+                    max_seconds=left_s,
+                    settle=plan.settle_samples,
                 )
                 recorders[entry.target].sample()
                 if answer is not None:

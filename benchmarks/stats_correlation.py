@@ -66,9 +66,7 @@ class Interval:
     high: float
 
 
-def srocc_interval(
-    a: ArrayLike, b: ArrayLike, level: float = 0.95, resamples: int = 1000, seed: int = 0
-) -> Interval:
+def srocc_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> Interval:
     """Percentile bootstrap interval of :func:`srocc` over the pictures; one seed always gives one interval.
 
     Resamples in which one series is constant have no correlation and are left out.
@@ -118,9 +116,7 @@ def fit_logistic(scores: ArrayLike, opinions: ArrayLike, steps: int = 200) -> Fl
     return min(fits, key=lambda mapped: float(np.sum((target - mapped) ** 2)))
 
 
-def _least_squares_logistic(
-    unit: FloatArray, target: FloatArray, parameters: FloatArray, steps: int
-) -> FloatArray:
+def _least_squares_logistic(unit: FloatArray, target: FloatArray, parameters: FloatArray, steps: int) -> FloatArray:
     """Return the logistic fitted from a start by Levenberg-Marquardt (Marquardt, J. SIAM 11(2), 1963)."""
     mapped, slopes = _logistic(unit, parameters)
     damping = 1e-3

@@ -37,15 +37,12 @@ def latency_strips(strips: Sequence[Strip], width: int) -> str:
     ticks = nice_ticks(end, max(4, width // 110))
     scale = (width - 2 * _MARGIN) / end
     height = _STRIP_HEIGHT * len(filled) + 26
-    parts = [
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Latency of each target in milliseconds">'
-    ]
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Latency of each target in milliseconds">']
     for tick in ticks:
         x = _MARGIN + tick * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height - 20}"/>')
-        anchor = "start" if tick == 0 else "middle"
         unit = " ms" if tick == ticks[-1] else ""
-        parts.append(_text(x if tick else 2, height - 5, f"{tick:g}{unit}", "tick", anchor))
+        parts.append(_text(x, height - 5, f"{tick:g}{unit}", "tick", "middle"))
     for index, strip in enumerate(filled):
         parts += _strip(strip, index * _STRIP_HEIGHT, end, scale, width)
     return "".join(parts) + "</svg>"
@@ -80,9 +77,7 @@ def score_scatter(reference: Sequence[float], scores: Sequence[float], threshold
         parts.append(_line("threshold", left, y_of(threshold), size - edge, y_of(threshold)))
     for expected, found, flip in zip(reference, scores, flipped(reference, scores, threshold), strict=True):
         style, radius = ("flip", 3.6) if flip else ("dot", 2.4)
-        parts.append(
-            f'<circle class="{style}" cx="{x_of(expected):.1f}" cy="{y_of(found):.1f}" r="{radius}"/>'
-        )
+        parts.append(f'<circle class="{style}" cx="{x_of(expected):.1f}" cy="{y_of(found):.1f}" r="{radius}"/>')
     parts.append(_text(left + plot / 2, size - 4, "reference score", "tick", "middle"))
     return "".join(parts) + "</svg>"
 
@@ -112,9 +107,7 @@ def _strip(strip: Strip, top: int, end: float, scale: float, width: int) -> list
     for value, offset in zip(shown, spread, strict=True):
         if value <= end:
             x = _MARGIN + value * scale
-            parts.append(
-                f'<circle class="sample {strip.style}" cx="{x:.1f}" cy="{middle + offset:.1f}" r="2"/>'
-            )
+            parts.append(f'<circle class="sample {strip.style}" cx="{x:.1f}" cy="{middle + offset:.1f}" r="2"/>')
     box_x, box_width = _MARGIN + p25 * scale, max((p75 - p25) * scale, 1.0)
     parts.append(
         f'<rect class="box {strip.style}" x="{box_x:.1f}" y="{middle - 11}" '

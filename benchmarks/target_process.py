@@ -30,7 +30,11 @@ class TargetProcess:
         self._timed_out = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edge_iqa.benchmarks.target_worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True, encoding="utf-8",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            text=True,
+            encoding="utf-8",
             env={**os.environ, "PYTHONSAFEPATH": "1"},  # nothing is imported from the current folder
         )
 
@@ -57,9 +61,7 @@ class TargetProcess:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             found = answer["error"]
-            raise _ERRORS.get(found["code"], BackendMismatch)(
-                found["what"], why=found["why"], fix=found["fix"]
-            )
+            raise _ERRORS.get(found["code"], BackendMismatch)(found["what"], why=found["why"], fix=found["fix"])
         return answer
 
     def last_words(self, lines: int = 5) -> str:
@@ -104,6 +106,7 @@ class TargetProcess:
         else:
             why = f"it left with status {status} during '{command}'"
         return BackendMismatch(
-            f"The process that measures {self.label} has ended", why=why,
+            f"The process that measures {self.label} has ended",
+            why=why,
             fix="try the runtime alone with --device, and another version of it",
         )

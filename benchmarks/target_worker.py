@@ -73,9 +73,7 @@ class TargetWorker:
 
     def score(self, command: Mapping[str, Any]) -> Answer:
         """Score pictures once each."""
-        return {
-            "scores": [self._scorer(BenchPicture(**picture).load()).value for picture in command["pictures"]]
-        }
+        return {"scores": [self._scorer(BenchPicture(**picture).load()).value for picture in command["pictures"]]}
 
     def prepare(self, command: Mapping[str, Any]) -> Answer:
         """Decode the pictures for timing and keep them; the second decoding of each file counts."""

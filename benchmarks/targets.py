@@ -42,9 +42,7 @@ def targets_for(device: str, precision: str = "all") -> list[Target]:
     if device not in DEVICES:
         raise InvalidInput(f"There is no device {device!r}", fix=f"one of: {', '.join(DEVICES)}")
     if precision not in ("all", *PRECISIONS):
-        raise InvalidInput(
-            f"There is no precision {precision!r}", fix=f"one of: all, {', '.join(PRECISIONS)}"
-        )
+        raise InvalidInput(f"There is no precision {precision!r}", fix=f"one of: all, {', '.join(PRECISIONS)}")
     if device == "cpu":
         backends: tuple[str, ...] = CPU_BACKENDS
     elif device.startswith("jetson"):

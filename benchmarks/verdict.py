@@ -68,7 +68,10 @@ def judge(evidence: Evidence, plan: SamplingPlan, bars: Bars) -> Judgement:
         + [("UNSTABLE", reason) for reason in _stability_reasons(evidence.stability)]
     )
     verdict = found[0][0] if found else "VALID"
-    return Judgement(verdict, [f"{kind}: {reason}" for kind, reason in found], _ADVICE[verdict])
+    advice = _ADVICE[verdict]
+    if verdict == "DRIFT" and evidence.precision != "int8":
+        advice = "do not deploy this: the runtime does not compute the model faithfully; update it"
+    return Judgement(verdict, [f"{kind}: {reason}" for kind, reason in found], advice)
 
 
 def drift_reasons(evidence: Evidence, bars: Bars) -> list[str]:
@@ -124,9 +127,7 @@ def _stability_reasons(stability: Stability) -> list[str]:
         reasons.append(f"inference time varies by {stability.variation:.0%} (limit {MAX_VARIATION:.0%})")
     if stability.trend is not None and abs(stability.trend) > MAX_TREND:
         direction = "slower" if stability.trend > 0 else "faster"
-        reasons.append(
-            f"the run ended {abs(stability.trend):.0%} {direction} than it began (limit {MAX_TREND:.0%})"
-        )
+        reasons.append(f"the run ended {abs(stability.trend):.0%} {direction} than it began (limit {MAX_TREND:.0%})")
     return reasons
 
 

@@ -27,8 +27,16 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 FILE_NAMES = frozenset(
     {
-        "CARD.md", "golden/expected.json", "model.int8.onnx", "model.int8.tflite", "model.int8.u8.onnx",
-        "model.onnx", "model.tflite", "openvino/model.bin", "openvino/model.xml", "recipe.toml",
+        "CARD.md",
+        "golden/expected.json",
+        "model.int8.onnx",
+        "model.int8.tflite",
+        "model.int8.u8.onnx",
+        "model.onnx",
+        "model.tflite",
+        "openvino/model.bin",
+        "openvino/model.xml",
+        "recipe.toml",
     }
 )
 _GOLDEN_NAME = re.compile(r"golden/[0-9]{2}\.png")
@@ -86,7 +94,8 @@ class Bundle:
         missing = [name for name in names if name not in self.files]
         if missing:
             raise BundleRefused(
-                f"{self.path.name} has no {missing[0]}", why=f"{purpose} needs it",
+                f"{self.path.name} has no {missing[0]}",
+                why=f"{purpose} needs it",
                 fix="rebuild the bundle with 'edge-iqa quantize', or choose another backend or precision",
             )
         return {name: self.files[name] for name in names}
@@ -105,8 +114,8 @@ def is_bundle_name(name: str) -> bool:
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Read and check a bundle.
 
-    Raises InvalidInput where there is no such file to read, and BundleRefused for anything that is not exactly
-    a bundle.
+    Raises InvalidInput where there is no such file to read, and BundleRefused for anything that is not
+    exactly a bundle.
     """
     source = Path(path)
     content = _read_limited(source)
@@ -125,10 +134,9 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
             raise _refused(source, f"the manifest lists {name}, which is not there")
         found = hashlib.sha256(files[name]).hexdigest()
         if found != entry.sha256 or len(files[name]) != entry.size_bytes:
-            listed = f"not {entry.sha256[:12]}… and {entry.size_bytes}"
-            raise _refused(
-                source, f"{name} was altered: its sha256 is {found[:12]}…, its bytes {len(files[name])}, {listed}"
-            )
+            listed = f"the manifest has {entry.sha256[:12]}… and {entry.size_bytes}"
+            there = f"sha256 {found[:12]}… and {len(files[name])} bytes"
+            raise _refused(source, f"{name} was altered: it has {there}, {listed}")
     extra = sorted(set(files) - set(manifest.files))
     if extra:
         raise _refused(source, f"{extra[0]} is not in the manifest")
@@ -143,9 +151,7 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
     wrong = [name for name in files if not is_bundle_name(name)]
     if wrong:
         raise InvalidInput(f"A bundle cannot hold {wrong[0]!r}")
-    entries = {
-        name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in sorted(files.items())
-    }
+    entries = {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in sorted(files.items())}
     document = json.dumps(dataclasses.asdict(dataclasses.replace(manifest, files=entries)), indent=1)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -217,6 +223,7 @@ def _read_manifest(source: Path, content: bytes | None) -> Manifest:
 
 def _refused(source: Path, why: str) -> BundleRefused:
     return BundleRefused(
-        f"{source.name} is not a bundle that can be trusted", why=why,
+        f"{source.name} is not a bundle that can be trusted",
+        why=why,
         fix="fetch it again from its source, or rebuild it with 'edge-iqa quantize'",
     )

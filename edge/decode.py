@@ -179,9 +179,7 @@ def _decoder_error(message: str, name: str) -> ImageError:
             fix="scale it down, or raise the environment variable OPENCV_IO_MAX_IMAGE_PIXELS",
         )
     if not message or "nsufficient memory" in message or "Failed to allocate" in message:
-        return ImageTooLarge(
-            f"there is not enough memory to decode {name}", why=message, fix="scale it down first"
-        )
+        return ImageTooLarge(f"there is not enough memory to decode {name}", why=message, fix="scale it down first")
     return ImageCorrupt(f"{name} cannot be decoded", why=message, fix="copy the file again from its source")
 
 

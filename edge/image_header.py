@@ -133,16 +133,12 @@ def _named(problem: _Broken | _Unsupported, name: str) -> ImageError:
             why=str(problem),
             fix="save it as 8-bit JPEG or PNG",
         )
-    return ImageCorrupt(
-        f"{name} is damaged or cut short", why=str(problem), fix="copy the file again from its source"
-    )
+    return ImageCorrupt(f"{name} is damaged or cut short", why=str(problem), fix="copy the file again from its source")
 
 
 def _sniff(data: bytes, name: str) -> str:
     if not data:
-        raise ImageFormat(
-            f"{name} is empty", why="the file has 0 bytes", fix="copy the file again from its source"
-        )
+        raise ImageFormat(f"{name} is empty", why="the file has 0 bytes", fix="copy the file again from its source")
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if data.startswith(_PNG_SIGNATURE):

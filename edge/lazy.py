@@ -11,6 +11,7 @@ def need(package: str, extra: str) -> None:
     """Raise MissingDependency, naming the extra of edge-iqa that brings it, where ``package`` is not installed."""
     if importlib.util.find_spec(package) is None:
         raise MissingDependency(
-            f"The package {package} is not installed", why="this command needs it",
+            f"The package {package} is not installed",
+            why="this command needs it",
             fix=f"pip install 'edge-iqa[{extra}]'",
         )

@@ -34,7 +34,8 @@ class PreprocessSpec:
         known = ("cover-crop", "area", "linear", "rgb")
         if given != known:
             raise InvalidInput(
-                f"The pre-processing rule {given} is not known", why=f"this version has {known}",
+                f"The pre-processing rule {given} is not known",
+                why=f"this version has {known}",
                 fix="use the version of edge-iqa that wrote the bundle",
             )
 

@@ -39,7 +39,8 @@ def import_authors_checkpoint(source: Path) -> HiRQA:
         content = torch.load(source, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ModelRefused(
-            f"{source.name} cannot be read as a plain checkpoint", why=" ".join(str(error).split())[:200],
+            f"{source.name} cannot be read as a plain checkpoint",
+            why=" ".join(str(error).split())[:200],
             fix="a checkpoint that needs code to load is refused; ask its source for a state dict",
         ) from error
     state = content.get("model_state_dict") if isinstance(content, dict) else None
@@ -69,7 +70,8 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     differences = other + missing + unexpected
     if differences:
         raise ModelRefused(
-            f"{name} does not fit the network ({len(differences)} differences)", why="; ".join(differences[:5]),
+            f"{name} does not fit the network ({len(differences)} differences)",
+            why="; ".join(differences[:5]),
             fix="check which network the file is for; known layouts are in docs/models.md",
         )
     network.load_state_dict({**{key: own[key] for key in counters}, **state})

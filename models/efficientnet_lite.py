@@ -42,7 +42,13 @@ class SameConv2d(nn.Conv2d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel, stride, 0, groups=groups, bias=bias)
         total = kernel - stride
@@ -61,7 +67,12 @@ class MBConv(nn.Module):
     """Inverted residual: 1x1 expand, depthwise, 1x1 project, with a shortcut where the shape stays."""
 
     def __init__(
-        self, kernel: int, stride: int, expansion: int, in_channels: int, out_channels: int,
+        self,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        in_channels: int,
+        out_channels: int,
         activation: Callable[[], nn.Module],
     ) -> None:
         super().__init__()
@@ -102,8 +113,14 @@ class EfficientNetLite0(nn.Module):
             for index in range(repeats):
                 first = index == 0
                 blocks.append(
-                    MBConv(kernel, stride if first else 1, expansion, in_channels if first else out_channels,
-                           out_channels, activation)
+                    MBConv(
+                        kernel,
+                        stride if first else 1,
+                        expansion,
+                        in_channels if first else out_channels,
+                        out_channels,
+                        activation,
+                    )
                 )
         self.blocks = nn.ModuleList(blocks[: last_block + 1])
         self.head = (
@@ -149,8 +166,12 @@ def _rename(key: str) -> str:
         _, block, layer, leaf = key.split(".", 3)
         offset = 0 if block == "0" else 3  # block 0 has no expansion, hence no first three layers
         index = {
-            "_expand_conv": 0, "_bn0": 1, "_depthwise_conv": offset, "_bn1": offset + 1,
-            "_project_conv": offset + 3, "_bn2": offset + 4,
+            "_expand_conv": 0,
+            "_bn0": 1,
+            "_depthwise_conv": offset,
+            "_bn1": offset + 1,
+            "_project_conv": offset + 3,
+            "_bn2": offset + 4,
         }[layer]
         return f"blocks.{block}.layers.{index}.{leaf}"
     layer, leaf = key.split(".", 1)

@@ -11,7 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge_iqa.models.efficientnet_lite import LITE_MEAN, LITE_STD, EfficientNetLite0, SameConv2d, load_imagenet
+from edge_iqa.models.efficientnet_lite import (
+    LITE_MEAN,
+    LITE_STD,
+    EfficientNetLite0,
+    SameConv2d,
+    load_imagenet,
+)
 
 TAPS = (2, 4, 7, 10)
 TAP_WIDTHS = (64, 64, 128, 256)

@@ -41,7 +41,7 @@ class SynthesisSpec:
 
     crop_size: int = 320
     crops_per_photograph: int = 1
-    metrics: tuple[str, ...] = ("fsim", "mdsi", "vsi")
+    metrics: tuple[str, ...] = ("fsim", "mdsi", "vsi", "gmsd", "haarpsi")
     seed: int = 0
 
 
@@ -72,7 +72,8 @@ def find_photographs(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTOGRAPH_SUFFIXES)
     if not found:
         raise InvalidInput(
-            f"No photographs in {folder}", why=f"none ends in {', '.join(PHOTOGRAPH_SUFFIXES)}",
+            f"No photographs in {folder}",
+            why=f"none ends in {', '.join(PHOTOGRAPH_SUFFIXES)}",
             fix="name a folder of undistorted photographs",
         )
     return found

@@ -12,6 +12,7 @@ import torch
 import edge_iqa
 from edge_iqa.models.checkpoint import save_network
 from edge_iqa.models.efficientnet_lite import load_imagenet
+from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.stage_statistics import StageStatistics
 from edge_iqa.models.synthesis import SynthesisSpec, find_photographs, synthesize
 from edge_iqa.models.teacher import TeacherSpec, extract_features, fit_head, quality_targets
@@ -20,17 +21,26 @@ Report = Callable[[str, int, int, float | None], None]
 
 
 def train_teacher(
-    photographs_folder: Path, output: Path, synthesis: SynthesisSpec, spec: TeacherSpec, *,
-    work: Path | None = None, report: Report,
+    photographs_folder: Path,
+    output: Path,
+    synthesis: SynthesisSpec,
+    spec: TeacherSpec,
+    *,
+    work: Path | None = None,
+    report: Report,
 ) -> list[float]:
     """Train a teacher on the photographs below a folder, write it to ``output``, return the loss of every step."""
+    keep_freed_memory()
     photographs = find_photographs(photographs_folder)
     network = StageStatistics()
     load_imagenet(network.trunk)
     network.eval()
     with tempfile.TemporaryDirectory() as temporary:
         data = synthesize(
-            photographs, synthesis, (work or Path(temporary)) / "photographs", workers=2,
+            photographs,
+            synthesis,
+            (work or Path(temporary)) / "photographs",
+            workers=2,
             progress=lambda done, total: report("distorting", done, total, None),
         )
         features = extract_features(network, data, lambda done, total: report("features", done, total, None))
@@ -39,8 +49,11 @@ def train_teacher(
     losses = fit_head(network, features, targets, spec)
     report("ranking", spec.steps, spec.steps, losses[-1])
     notes = {
-        "method": "hirqa", "photographs": len(photographs), "photographs_sha256": data.data_sha256,
-        "synthesis": asdict(synthesis), "training": asdict(spec),
+        "method": "hirqa",
+        "photographs": len(photographs),
+        "photographs_sha256": data.data_sha256,
+        "synthesis": asdict(synthesis),
+        "training": asdict(spec),
         "versions": {"edge-iqa": edge_iqa.__version__, "torch": torch.__version__},
     }
     save_network(network, "stage-statistics", output, notes)

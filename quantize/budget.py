@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_iqa.backends.base import CPU_BACKENDS, backend_class
-from edge_iqa.benchmarks.stats_correlation import srocc
+from edge_iqa.benchmarks.drift import compare_scores
 from edge_iqa.errors import InvalidInput
 
 _LIMIT = re.compile(r"(srcc|max_abs|mae|flips@[0-9.]+)(>=|<=)([0-9.]+)")
@@ -24,7 +25,7 @@ class Limit:
     direction: str
     value: float
 
-    def holds(self, drift: Drift) -> bool:
+    def holds(self, drift: TargetScores) -> bool:
         """Return whether ``drift`` keeps the bar."""
         found = drift.value(self.measure)
         return found >= self.value if self.direction == ">=" else found <= self.value
@@ -34,8 +35,8 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Drift:
-    """Scores of one target ``(N,)`` against the float student's ``(N,)`` on the same pictures."""
+class TargetScores:
+    """Scores of one target ``(N,)`` beside the float student's ``(N,)`` on the same pictures."""
 
     target: str
     reference: NDArray[np.float64]
@@ -43,15 +44,10 @@ class Drift:
 
     def value(self, measure: str) -> float:
         """Return srcc, max_abs, mae, or the number of pictures whose decision at T flips (``flips@T``)."""
-        difference = np.abs(self.scores - self.reference)
-        if measure == "srcc":
-            return srocc(self.reference, self.scores)
-        if measure == "max_abs":
-            return float(difference.max())
-        if measure == "mae":
-            return float(difference.mean())
-        threshold = float(measure.partition("@")[2])
-        return float(((self.scores >= threshold) != (self.reference >= threshold)).sum())
+        name, _, threshold = measure.partition("@")
+        drift = compare_scores("fp32 onnxruntime", self.reference, self.scores, float(threshold or 0.5))
+        found = getattr(drift, name)
+        return math.nan if found is None else float(found)
 
 
 def parse_budget(text: str) -> tuple[Limit, ...]:
@@ -72,11 +68,11 @@ def parse_budget(text: str) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def measure_drift(files: Mapping[str, bytes], tensors: Sequence[NDArray[np.uint8]]) -> list[Drift]:
+def measure_drift(files: Mapping[str, bytes], tensors: Sequence[NDArray[np.uint8]]) -> list[TargetScores]:
     """Score ``tensors`` ``(1, H, W, 3)`` uint8 with the float student and with int8 on every runtime present."""
     reference = _scores(files, "onnxruntime", "fp32", tensors)
     return [
-        Drift(f"{name} int8", reference, _scores(files, name, "int8", tensors))
+        TargetScores(f"{name} int8", reference, _scores(files, name, "int8", tensors))
         for name in CPU_BACKENDS
         if backend_class(name).unavailable() is None
     ]

@@ -86,7 +86,12 @@ def freeze_trunk_statistics(student: HirqaSLite) -> None:
 
 
 def distill(
-    student: HirqaSLite, data: SyntheticSet, targets: TeacherTargets, spec: FloatStage, seed: int, progress: Progress
+    student: HirqaSLite,
+    data: SyntheticSet,
+    targets: TeacherTargets,
+    spec: FloatStage,
+    seed: int,
+    progress: Progress,
 ) -> None:
     """Train ``student`` in place for ``spec.steps`` steps; ``progress`` gets step, steps and the loss."""
     torch.manual_seed(seed)

@@ -66,8 +66,14 @@ class QuantConv2d(nn.Conv2d):
     def __init__(self, conv: nn.Conv2d, weight_bits: int = 7) -> None:
         kernel = (conv.kernel_size[0], conv.kernel_size[1])
         super().__init__(
-            conv.in_channels, conv.out_channels, kernel, (conv.stride[0], conv.stride[1]),
-            (int(conv.padding[0]), int(conv.padding[1])), (conv.dilation[0], conv.dilation[1]), conv.groups, bias=True,
+            conv.in_channels,
+            conv.out_channels,
+            kernel,
+            (conv.stride[0], conv.stride[1]),
+            (int(conv.padding[0]), int(conv.padding[1])),
+            (conv.dilation[0], conv.dilation[1]),
+            conv.groups,
+            bias=True,
         )
         self.same_padding = conv.same_padding if isinstance(conv, SameConv2d) else (0, 0, 0, 0)
         self.weight_max = WEIGHT_MAX[weight_bits]

@@ -1,6 +1,7 @@
 """From a fake-quantized network to the one Q/DQ ONNX graph that every int8 artefact is made from.
 
-The graph takes uint8 RGB ``(1, H, W, 3)`` and gives float32 ``(1, 1)``: conversion, normalisation and layout are inside.
+The graph takes uint8 RGB ``(1, H, W, 3)`` and gives float32 ``(1, 1)``: conversion to float,
+normalisation and layout are inside.
 Activations are QuantizeLinear/DequantizeLinear pairs (int8, zero-point 0); weights are int8 initialisers behind one
 DequantizeLinear per convolution. Padding nodes are merged into their convolutions.
 """
@@ -8,13 +9,15 @@ DequantizeLinear per convolution. Padding nodes are merged into their convolutio
 from __future__ import annotations
 
 import copy
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-import torch.ao.quantization.fx._decomposed  # registers torch.ops.quantized_decomposed  # noqa: F401
+import torch.ao.quantization.fx._decomposed  # registers torch.ops.quantized_decomposed
 from onnx import helper, numpy_helper
 from torch import Tensor, fx, nn
 
@@ -76,9 +79,7 @@ class _DequantizedConv(nn.Module):
         weight = torch.ops.quantized_decomposed.dequantize_per_channel(
             self.weight, self.scale, self.zero_point, 0, -self.limit, self.limit, torch.int8
         )
-        return nn.functional.conv2d(
-            x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+        return nn.functional.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def freeze(prepared: fx.GraphModule) -> fx.GraphModule:
@@ -112,10 +113,18 @@ def export_float(
 
 def _export(model: nn.Module, size: tuple[int, int], path: Path) -> None:
     example = torch.zeros((1, *size, 3), dtype=torch.uint8)
-    program = torch.onnx.export(
-        model.eval(), (example,), dynamo=True, external_data=False, verbose=False,
-        input_names=[INPUT_NAME], output_names=[OUTPUT_NAME],
-    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # notes on packages we do not use
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            model.eval(),
+            (example,),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+        )
     assert program is not None
     graph = program.model_proto
     merge_padding(graph)
@@ -137,9 +146,7 @@ def merge_padding(model: onnx.ModelProto) -> None:
             consumers.setdefault(name, []).append(node)
     for pad in [node for node in graph.node if node.op_type == "Pad"]:
         amounts = numpy_helper.to_array(constants[pad.input[1]])
-        value = (
-            float(numpy_helper.to_array(constants[pad.input[2]])) if len(pad.input) > 2 and pad.input[2] else 0.0
-        )
+        value = float(numpy_helper.to_array(constants[pad.input[2]])) if len(pad.input) > 2 and pad.input[2] else 0.0
         users = consumers[pad.output[0]]
         spatial_only = amounts.size == 8 and not amounts[[0, 1, 4, 5]].any()
         if value != 0.0 or not spatial_only or any(user.op_type != "Conv" for user in users):

@@ -126,8 +126,13 @@ def package(
     files |= golden_files(files, golden, student.preprocess)
     files |= {"CARD.md": card.encode(), "recipe.toml": recipe.encode()}
     manifest = Manifest(
-        schema_version=SCHEMA_VERSION, name=student.name, model=student.model, preprocess=student.preprocess,
-        quantization=Quantization(student.weight_bits), files={}, golden_tolerance=GOLDEN_TOLERANCE,
+        schema_version=SCHEMA_VERSION,
+        name=student.name,
+        model=student.model,
+        preprocess=student.preprocess,
+        quantization=Quantization(student.weight_bits),
+        files={},
+        golden_tolerance=GOLDEN_TOLERANCE,
         provenance=dict(provenance),
     )
     write_bundle(path, manifest, files)

@@ -55,9 +55,7 @@ def train_quantized(
 
 
 @torch.no_grad()
-def _calibrate(
-    prepared: fx.GraphModule, student: HirqaSLite, data: SyntheticSet, spec: QatStage, seed: int
-) -> None:
+def _calibrate(prepared: fx.GraphModule, student: HirqaSLite, data: SyntheticSet, spec: QatStage, seed: int) -> None:
     """Set the first ranges from pictures that are not rounded yet."""
     set_quantization(prepared, enabled=False)
     generator = torch.Generator().manual_seed(seed)

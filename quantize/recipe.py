@@ -73,7 +73,8 @@ def read_recipe(name_or_path: str) -> tuple[Recipe, str]:
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
     if not path.is_file():
         raise InvalidInput(
-            f"There is no recipe {name_or_path!r}", fix=f"one of: {', '.join(recipe_names())}, or a .toml file"
+            f"There is no recipe {name_or_path!r}",
+            fix=f"one of: {', '.join(recipe_names())}, or a .toml file",
         )
     text = path.read_text(encoding="utf-8")
     try:

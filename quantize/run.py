@@ -13,16 +13,20 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import edge_iqa
+from edge_iqa.assets import photographs_folder
 from edge_iqa.bundle import read_bundle
 from edge_iqa.decode import read_image
 from edge_iqa.models.checkpoint import file_sha256, load_network
 from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.synthesis import SyntheticSet, find_photographs, synthesize
 from edge_iqa.models.teacher import TeacherNetwork, extract_features
 from edge_iqa.preprocess import PreprocessSpec, preprocess
-from edge_iqa.quantize.budget import Drift, Limit, measure_drift
+from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.distill import TeacherTargets, distill, teacher_targets
 from edge_iqa.quantize.package import Student, package, shorten_mantissa
@@ -41,31 +45,45 @@ class QuantizeResult:
 
     bundle: Path
     size_bytes: int
-    drifts: list[Drift]
+    drifts: list[TargetScores]
     missed: list[str]
 
 
 def quantize(
-    images: Path, teacher_path: Path, recipe: Recipe, recipe_text: str, output: Path, *,
-    budget: Sequence[Limit] = (), work: Path | None = None, report: Report,
+    images: Path,
+    teacher_path: Path,
+    recipe: Recipe,
+    recipe_text: str,
+    output: Path,
+    *,
+    budget: Sequence[Limit] = (),
+    work: Path | None = None,
+    report: Report,
 ) -> QuantizeResult:
     """Distill the teacher into an int8 student and write its bundle to ``output``.
 
     ``work`` keeps the distorted photographs and the float student, so that a run that was stopped goes on from there.
     """
+    keep_freed_memory()
     torch.manual_seed(recipe.seed)
     teacher, teacher_name, _ = load_network(teacher_path)
     photographs = find_photographs(images)
     with tempfile.TemporaryDirectory() as temporary:
         folder = work if work is not None else Path(temporary)
         data = synthesize(
-            photographs, recipe.data, folder / "photographs",
-            workers=2, progress=lambda done, total: report("distorting", done, total, None),
+            photographs,
+            recipe.data,
+            folder / "photographs",
+            workers=2,
+            progress=lambda done, total: report("distorting", done, total, None),
         )
-        targets = _targets(cast(TeacherNetwork, teacher), data, report)
+        targets = _targets(cast(TeacherNetwork, teacher), data, folder / "targets.safetensors", teacher_path, report)
         student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher_path, report)
         prepared = train_quantized(
-            student, data, recipe.qat_stage, recipe.seed,
+            student,
+            data,
+            recipe.qat_stage,
+            recipe.seed,
             lambda step, total, loss: report("quantizing", step, total, loss),
         )
         report("exporting", 0, 1, None)
@@ -82,13 +100,21 @@ def quantize(
             "photographs_sha256": data.data_sha256,
             "pictures": int(np.prod(data.pictures.shape[:2])),
             "versions": {
-                "edge-iqa": edge_iqa.__version__, "torch": torch.__version__, "numpy": np.__version__,
-                "opencv": cv2.__version__, "python": platform.python_version(),
+                "edge-iqa": edge_iqa.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "opencv": cv2.__version__,
+                "python": platform.python_version(),
             },
         }
         card = write_card(STUDENT, recipe, provenance)
         package(
-            made, output, golden=golden_pictures(photographs), card=card, recipe=recipe_text, provenance=provenance
+            made,
+            output,
+            golden=golden_pictures(find_photographs(photographs_folder())),
+            card=card,
+            recipe=recipe_text,
+            provenance=provenance,
         )
         report("measuring", 0, 1, None)
         bundle = read_bundle(output)
@@ -97,33 +123,58 @@ def quantize(
     return QuantizeResult(output, bundle.size_bytes, drifts, missed)
 
 
-def _targets(teacher: TeacherNetwork, data: SyntheticSet, report: Report) -> TeacherTargets:
+def _targets(
+    teacher: TeacherNetwork, data: SyntheticSet, path: Path, teacher_path: Path, report: Report
+) -> TeacherTargets:
+    key = f"{file_sha256(teacher_path)} {data.spec!r} {data.data_sha256}"
+    stored = _read_cache(path, key)
+    if stored is not None:
+        return TeacherTargets(stored["logits"], stored["components"])
     features = extract_features(teacher, data, lambda done, total: report("asking the teacher", done, total, None))
-    return teacher_targets(teacher, features)
+    targets = teacher_targets(teacher, features)
+    _write_cache(path, key, {"logits": targets.logits, "components": targets.components})
+    return targets
+
+
+def _read_cache(path: Path, key: str) -> dict[str, torch.Tensor] | None:
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as stored:
+        if (stored.metadata() or {}).get("made_from") != key:
+            return None
+        return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def _write_cache(path: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata={"made_from": key})
 
 
 def _float_student(
-    data: SyntheticSet, targets: TeacherTargets, recipe: Recipe, path: Path, teacher_path: Path, report: Report
+    data: SyntheticSet,
+    targets: TeacherTargets,
+    recipe: Recipe,
+    path: Path,
+    teacher_path: Path,
+    report: Report,
 ) -> HirqaSLite:
-    from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
-
     student = HirqaSLite()
-    key = f"{recipe!r} {data.data_sha256} {file_sha256(teacher_path)}"
-    if path.exists():
-        with safe_open(path, framework="pt") as stored:
-            same = (stored.metadata() or {}).get("made_from") == key
-        if same:
-            student.load_state_dict(load_file(path))
-            return student.eval()
+    key = f"{file_sha256(teacher_path)} {recipe!r} {data.data_sha256}"
+    stored = _read_cache(path, key)
+    if stored is not None:
+        student.load_state_dict(stored)
+        return student.eval()
     student.load_pretrained()
     distill(
-        student, data, targets, recipe.float_stage, recipe.seed,
+        student,
+        data,
+        targets,
+        recipe.float_stage,
+        recipe.seed,
         lambda step, total, loss: report("distilling", step, total, loss),
     )
     shorten_mantissa(student)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(student.state_dict(), path, metadata={"made_from": key})
+    _write_cache(path, key, student.state_dict())
     return student
 
 
@@ -133,7 +184,10 @@ def golden_pictures(photographs: Sequence[Path]) -> list[NDArray[np.uint8]]:
     for index, (width, height) in enumerate(_GOLDEN_SIZES):
         photograph = read_image(photographs[index % len(photographs)])
         scale = max(width / photograph.shape[1], height / photograph.shape[0])
-        target = (max(width, round(photograph.shape[1] * scale)), max(height, round(photograph.shape[0] * scale)))
+        target = (
+            max(width, round(photograph.shape[1] * scale)),
+            max(height, round(photograph.shape[0] * scale)),
+        )
         small = np.asarray(cv2.resize(photograph, target, interpolation=cv2.INTER_AREA), np.uint8)
         pictures.append(np.ascontiguousarray(small[:height, :width]))
     return pictures

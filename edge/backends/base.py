@@ -86,7 +86,8 @@ def check_input(image: NDArray[np.uint8], height: int, width: int) -> None:
     """Raise InvalidInput unless ``image`` is uint8 ``(1, height, width, 3)``."""
     if image.dtype != np.uint8 or image.shape != (1, height, width, 3):
         raise InvalidInput(
-            f"The model takes uint8 (1, {height}, {width}, 3)", why=f"got {image.dtype} {image.shape}",
+            f"The model takes uint8 (1, {height}, {width}, 3)",
+            why=f"got {image.dtype} {image.shape}",
             fix="pass pictures through edge_iqa.preprocess.preprocess, or use a Scorer",
         )
 

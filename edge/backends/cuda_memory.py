@@ -47,6 +47,8 @@ class CudaRuntime:
 
     def __init__(self, library: Any = None) -> None:
         self._library = _find_library() if library is None else library
+        for name, types in _SIGNATURES.items():
+            getattr(self._library, name).argtypes = types
         count = ctypes.c_int(0)
         self._call("cudaGetDeviceCount", ctypes.byref(count))
         if count.value < 1:
@@ -54,7 +56,7 @@ class CudaRuntime:
 
     def device_name(self) -> str:
         """Return the GPU's name, such as ``Orin``."""
-        # CUDA 12 gave the function a new name for its larger struct; CUDA 13 has the old name again.
+        # CUDA 12 has a second name for its larger struct; other versions may lack that one.
         name = "cudaGetDeviceProperties_v2"
         if not hasattr(self._library, name):
             name = "cudaGetDeviceProperties"
@@ -109,12 +111,10 @@ class CudaRuntime:
         self._call("cudaMemcpyAsync", target, source, array.nbytes, kind, stream)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        function = getattr(self._library, name)
-        if name in _SIGNATURES:
-            function.argtypes = _SIGNATURES[name]
-        status = function(*arguments)
+        status = getattr(self._library, name)(*arguments)
         if status != 0:
-            raise DeviceUnavailable(f"CUDA refused {name}", why=self._words(status), fix=_INSTALL)
+            fix = _INSTALL if name == "cudaGetDeviceCount" else "end other programs on the GPU and try again"
+            raise DeviceUnavailable(f"CUDA refused {name}", why=self._words(status), fix=fix)
 
     def _words(self, status: int) -> str:
         describe = getattr(self._library, "cudaGetErrorString", None)

@@ -104,7 +104,8 @@ class EngineCache:
             _write(_sidecar(path), json.dumps(document, indent=1).encode())
         except OSError as error:
             raise DeviceUnavailable(
-                f"The engine cannot be stored in {self.folder}", why=str(error),
+                f"The engine cannot be stored in {self.folder}",
+                why=str(error),
                 fix="make the folder writable, or point XDG_CACHE_HOME to one that is",
             ) from error
         return path

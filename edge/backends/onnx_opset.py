@@ -70,6 +70,4 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
 
 
 def _broken(why: str) -> BundleRefused:
-    return BundleRefused(
-        "The graph is not an ONNX model", why=why, fix="rebuild the bundle with 'edge-iqa quantize'"
-    )
+    return BundleRefused("The graph is not an ONNX model", why=why, fix="rebuild the bundle with 'edge-iqa quantize'")

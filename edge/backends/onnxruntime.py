@@ -34,7 +34,8 @@ class OnnxRuntimeBackend:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has no common error class
             raise BundleRefused(
-                "ONNX Runtime cannot load the model", why=str(error).splitlines()[0][:300],
+                "ONNX Runtime cannot load the model",
+                why=str(error).splitlines()[0][:300],
                 fix="edge-iqa needs onnxruntime 1.18 or newer; rebuild the bundle if it is",
             ) from error
         self.version: str = runtime.__version__

@@ -38,7 +38,8 @@ class OpenVinoBackend:
             self._compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise BundleRefused(
-                "OpenVINO cannot load the model", why=str(error).strip().splitlines()[0][:300],
+                "OpenVINO cannot load the model",
+                why=str(error).strip().splitlines()[0][:300],
                 fix="edge-iqa needs openvino 2025.2 or newer; rebuild the bundle if it is",
             ) from error
         self._request = self._compiled.create_infer_request()

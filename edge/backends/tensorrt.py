@@ -63,7 +63,8 @@ class TensorRtBackend:
         self._engine = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             raise BundleRefused(
-                f"TensorRT {self.version} cannot load the engine it built", why="see its messages above",
+                f"TensorRT {self.version} cannot load the engine it built",
+                why="see its messages above",
                 fix=f"delete the folder {cache_folder or default_folder()} and load again",
             )
         self._height, self._width = self._check_tensors(tensorrt)
@@ -131,7 +132,10 @@ class TensorRtBackend:
             fits = (
                 engine.get_tensor_dtype(self._input) == tensorrt.DataType.UINT8
                 and engine.get_tensor_dtype(self._output) == tensorrt.DataType.FLOAT
-                and len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
+                and len(shape) == 4
+                and shape[0] == 1
+                and shape[3] == 3
+                and min(shape) > 0
                 and shapes[self._output] == (1, 1)
             )
         if not fits:
@@ -169,4 +173,7 @@ def _advice() -> str:
     release = l4t_release()
     if release != "none":
         return f"this Jetson (L4T {release}) lacks it: sudo apt install python3-libnvinfer"
-    return f"this machine ({platform.machine()}) is not a Jetson: run it on one, or use another backend"
+    return (
+        f"this machine ({platform.machine()}) is not a Jetson: run it on one, or use another backend; if it "
+        "has an NVIDIA GPU, 'pip install tensorrt' brings what is missing"
+    )

@@ -61,7 +61,8 @@ def plan_build(version: tuple[int, int], precision: str) -> BuildPlan:
     major, minor = version
     if version < OLDEST_VERSION:
         raise DeviceUnavailable(
-            f"TensorRT {major}.{minor} is too old", why="it has no uint8 inputs; 8.5 is the first that has",
+            f"TensorRT {major}.{minor} is too old",
+            why="it has no uint8 inputs; 8.5 is the first that has",
             fix="install JetPack 5.1 or newer",
         )
     if precision == "fp16" and major >= 11:
@@ -95,7 +96,8 @@ def import_tensorrt() -> Any:
         return importlib.import_module("tensorrt")
     except (ImportError, OSError) as error:
         raise MissingDependency(
-            "The Python package tensorrt cannot be imported", why=str(error) or type(error).__name__,
+            "The Python package tensorrt cannot be imported",
+            why=str(error) or type(error).__name__,
             fix="on a Jetson it comes with JetPack: sudo apt install python3-libnvinfer",
         ) from error
 
@@ -113,14 +115,16 @@ def l4t_release(path: Path = L4T_RELEASE_FILE) -> str:
 def engine_key(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime) -> EngineKey:
     """Return the key under which an engine for ``graph`` on this device is stored."""
     return EngineKey(
-        graph_sha256=hashlib.sha256(graph).hexdigest(), precision=precision, gpu=cuda.device_name(),
-        compute_capability=cuda.compute_capability(), tensorrt=str(tensorrt.__version__), l4t=l4t_release(),
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        precision=precision,
+        gpu=cuda.device_name(),
+        compute_capability=cuda.compute_capability(),
+        tensorrt=str(tensorrt.__version__),
+        l4t=l4t_release(),
     )
 
 
-def obtain_engine(
-    graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime, folder: Path | None = None
-) -> bytes:
+def obtain_engine(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime, folder: Path | None = None) -> bytes:
     """Return a serialized engine for ``graph``: the stored one if it is verified, a new one otherwise.
 
     Why a stored engine is not used is said in the log. Raises what ``plan_build`` and ``build_engine`` raise.
@@ -207,6 +211,7 @@ def _collecting_logger(tensorrt: Any, messages: list[str]) -> Any:
 def _refused(tensorrt: Any, messages: list[str]) -> BundleRefused:
     words = "; ".join(" ".join(message.split()) for message in messages[:2])[:400]
     return BundleRefused(
-        f"TensorRT {tensorrt.__version__} refuses the graph", why=words or "it gave no reason",
+        f"TensorRT {tensorrt.__version__} refuses the graph",
+        why=words or "it gave no reason",
         fix="run edge_iqa.export.tensorrt.check_tensorrt_graph on it, or use another backend",
     )

@@ -30,7 +30,8 @@ class TfliteBackend:
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BundleRefused(
-                "TFLite cannot load the model", why=" ".join(str(error).split())[:300],
+                "TFLite cannot load the model",
+                why=" ".join(str(error).split())[:300],
                 fix="update ai-edge-litert; rebuild the bundle if it is current",
             ) from error
         (picture,), (score,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -77,9 +78,7 @@ def _import_legacy(reason: str) -> tuple[Any, str]:
     try:
         from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
-        raise MissingDependency(
-            "TFLite is not installed", why=reason, fix="pip install 'edge-iqa[tflite]'"
-        ) from error
+        raise MissingDependency("TFLite is not installed", why=reason, fix="pip install 'edge-iqa[tflite]'") from error
     if int(np.__version__.split(".")[0]) >= 2:
         raise MissingDependency(
             "tflite-runtime cannot run here",

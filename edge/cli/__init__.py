@@ -1,8 +1,8 @@
 """The command line: one file per verb, errors turned into messages and exit codes in one place.
 
-stdout is data, stderr is for people. Exit codes: 0 fine; 1 a bar was missed; 2 wrong use; 3 finished, but some
-inputs failed; 4 this machine cannot do it; 5 bundle or model refused; 70 a fault of the tool itself, whose traceback
-is shown where the environment variable EDGE_IQA_TRACEBACK is set.
+stdout is data, stderr is for people. Exit codes: 0 fine; 1 a bar was missed; 2 wrong use; 3 finished, but
+some inputs failed; 4 this machine cannot do it; 5 bundle or model refused; 70 a fault of the tool itself,
+whose traceback is shown where the environment variable EDGE_IQA_TRACEBACK is set.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def build_app() -> Any:
     import typer
 
     app = typer.Typer(
-        name="edge-iqa", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+        name="edge-iqa",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         help="Is this frame good enough to use? Image quality on small computers.",
     )

@@ -10,9 +10,7 @@ import typer
 
 
 def command(
-    bundle: Annotated[
-        Path | None, typer.Argument(help="A .eiqa bundle; the embedded one by default.")
-    ] = None,
+    bundle: Annotated[Path | None, typer.Argument(help="A .eiqa bundle; the embedded one by default.")] = None,
     device: Annotated[
         str,
         typer.Option(help="cpu (every CPU runtime), onnxruntime, openvino, tflite, jetson or jetson:dla0."),
@@ -25,18 +23,12 @@ def command(
     mode: Annotated[
         str, typer.Option(help="Per row at least: normal 60 s, 1024 samples; quick 10 s, 128; rapid 6 s, 64.")
     ] = "quick",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of every runtime; all CPUs by default.")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of every runtime; all CPUs by default.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Keep/drop threshold for flips; the median score by default.")
     ] = None,
-    drift_images: Annotated[
-        int, typer.Option(min=2, help="At most this many pictures are scored for drift.")
-    ] = 300,
-    json: Annotated[
-        Path | None, typer.Option(help="Write everything, raw samples included, as JSON.")
-    ] = None,
+    drift_images: Annotated[int, typer.Option(min=2, help="At most this many pictures are scored for drift.")] = 300,
+    json: Annotated[Path | None, typer.Option(help="Write everything, raw samples included, as JSON.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a line per row as CSV.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report as one HTML file.")] = None,
     max_p90_ms: Annotated[float | None, typer.Option(help="Bar: 90th percentile of the latency, ms.")] = None,
@@ -50,35 +42,25 @@ def command(
     from edge_iqa.benchmarks.run import BenchRequest, run_bench
     from edge_iqa.benchmarks.sampling import plan_for
     from edge_iqa.benchmarks.verdict import Bars
+    from edge_iqa.cli.output import check_output, open_output
     from edge_iqa.errors import ImageError
 
     outputs = {path: text for path, text in ((json, json_text), (csv, csv_text), (html, html_text)) if path}
     for path in outputs:
-        check_writable(path)
+        check_output(path)
     bars = Bars(max_p90_ms, min_srcc, max_drift, max_flips)
     outcome = run_bench(
-        BenchRequest(
-            bundle, device, plan_for(mode), precision, images, threads, threshold, drift_images, bars=bars
-        )
+        BenchRequest(bundle, device, plan_for(mode), precision, images, threads, threshold, drift_images, bars=bars)
     )
     for path, text in outputs.items():
-        path.write_text(text(outcome.result), encoding="utf-8")
+        with open_output(path) as stream:
+            stream.write(text(outcome.result))
     print_table(outcome.result, sys.stdout)
     sys.stdout.flush()
     for line in advice_lines(outcome.result):
         print(line, file=sys.stderr)
     outcome.raise_problems()
     if outcome.failed_pictures:
-        print(
-            f"{len(outcome.failed_pictures)} pictures could not be read and were left out:", file=sys.stderr
-        )
+        print(f"{len(outcome.failed_pictures)} pictures could not be read and were left out:", file=sys.stderr)
         print("\n".join(f"  {error.what}" for error in outcome.failed_pictures[:5]), file=sys.stderr)
         raise typer.Exit(ImageError.exit_code)
-
-
-def check_writable(path: Path) -> None:
-    """Raise InvalidInput before minutes of measuring where ``path`` cannot be a file."""
-    from edge_iqa.errors import InvalidInput
-
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InvalidInput(f"{path} cannot be written", why="it is a folder, or its folder does not exist")

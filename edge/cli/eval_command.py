@@ -28,15 +28,14 @@ def command(
     bundle: Annotated[Path | None, typer.Option(help="A .eiqa bundle; the embedded one by default.")] = None,
     backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, tflite or tensorrt.")] = "auto",
     precision: Annotated[str, typer.Option(help="int8 or fp32.")] = "int8",
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the runtime; its own default if not given.")
+    threads: Annotated[int | None, typer.Option(help="Threads of the runtime; its own default if not given.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A .safetensors network instead of a bundle, in PyTorch at full resolution.")
     ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="A sharpness measure instead of a bundle: laplacian or tenengrad.")
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write the result here; '-' for stdout, without the table.")
-    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the result here; '-' for stdout, without the table.")] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Write file,score here for every picture that was scored.")
     ] = None,
@@ -44,13 +43,13 @@ def command(
     from edge_iqa.benchmarks.opinion import compare_opinions, compare_pairs, score_pictures
     from edge_iqa.benchmarks.opinion_tables import pictures_of, read_opinions, read_pairs
     from edge_iqa.cli.eval_report import as_json, as_table, report_document, write_predictions
-    from edge_iqa.cli.eval_scorers import baseline_scorer, bundle_scorer
+    from edge_iqa.cli.eval_scorers import baseline_scorer, bundle_scorer, network_scorer
     from edge_iqa.cli.output import check_output, open_output
     from edge_iqa.errors import ImageError, InvalidInput
     from edge_iqa.progress import track
 
-    if baseline is not None and bundle is not None:
-        raise InvalidInput("--bundle and --baseline cannot be evaluated at once", fix="run the command twice")
+    if sum(option is not None for option in (bundle, model, baseline)) > 1:
+        raise InvalidInput("Only one of --bundle, --model and --baseline can be evaluated", fix="run the command twice")
     json_file = None if json is None or str(json) == "-" else json
     for output in (json_file, predictions):
         if output is not None:
@@ -68,6 +67,8 @@ def command(
 
     if baseline is not None:
         scorer = baseline_scorer(baseline)
+    elif model is not None:
+        scorer = network_scorer(model)
     else:
         scorer = bundle_scorer(bundle, backend, precision, threads)
     scored = score_pictures(track(files, "scoring"), root, scorer.score)

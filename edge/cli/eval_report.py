@@ -22,9 +22,7 @@ from edge_iqa.cli.eval_scorers import EvalScorer
 SCHEMA_VERSION = 1
 
 
-def report_document(
-    scorer: EvalScorer, table: Path, scored: ScoredPictures, comparison: Comparison
-) -> dict[str, Any]:
+def report_document(scorer: EvalScorer, table: Path, scored: ScoredPictures, comparison: Comparison) -> dict[str, Any]:
     """Return the document of ``eval --json``: what was scored with what, what was measured, what failed.
 
     ``data`` holds the sha256 of the table and one over the names and contents of all scored pictures.

@@ -48,3 +48,26 @@ def baseline_scorer(name: str) -> EvalScorer:
         raise InvalidInput(f"There is no baseline {name!r}", fix=f"one of: {', '.join(BASELINES)}")
     measure = BASELINES[name]
     return EvalScorer(f"baseline {name}", {"baseline": name}, lambda path: measure(read_image(path)))
+
+
+def network_scorer(path: Path) -> EvalScorer:
+    """Return a scorer that runs a network from 'train' or 'import' in PyTorch, at the picture's own size."""
+    from edge_iqa.lazy import need
+
+    need("torch", "train")
+    need("safetensors", "train")
+    import torch
+
+    from edge_iqa.decode import read_image
+    from edge_iqa.models.checkpoint import file_sha256, load_network
+    from edge_iqa.models.teacher import normalised
+
+    network, name, _ = load_network(path)
+
+    def score(picture: Path) -> float:
+        pixels = torch.from_numpy(read_image(picture))[None]
+        with torch.inference_mode():
+            return float(network(normalised(pixels, network.mean, network.std)))
+
+    description = {"model": {"network": name, "sha256": file_sha256(path)}, "torch": torch.__version__}
+    return EvalScorer(f"{name} ({path.name}, PyTorch, full resolution)", description, score)

@@ -16,20 +16,31 @@ def command(
         Path | None, typer.Option(help="A folder of undistorted photographs; the embedded ones by default.")
     ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="A .safetensors from 'train' or 'import'; the embedded one by default.")
+        Path | None,
+        typer.Option(help="A .safetensors from 'train' or 'import'; the embedded one by default."),
     ] = None,
     student: Annotated[str, typer.Option(help="hirqa-s-lite.")] = "hirqa-s-lite",
     recipe: Annotated[str, typer.Option(help="quick, full, or a recipe file.")] = "quick",
     budget: Annotated[str, typer.Option(help="Bars for every runtime, e.g. srcc>=0.99,max_abs<=0.05.")] = "",
     work: Annotated[
-        Path | None, typer.Option(help="Keep distorted photographs and the float student here, to go on from.")
+        Path | None,
+        typer.Option(help="Keep distorted photographs and the float student here, to go on from."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
     from edge_iqa.errors import BarMissed, InvalidInput
     from edge_iqa.lazy import need
 
-    for package in ("torch", "onnx", "onnxscript", "safetensors", "scipy", "flatbuffers", "ai_edge_litert", "openvino"):
+    for package in (
+        "torch",
+        "onnx",
+        "onnxscript",
+        "safetensors",
+        "scipy",
+        "flatbuffers",
+        "ai_edge_litert",
+        "openvino",
+    ):
         need(package, "train")
     from edge_iqa.assets import photographs_folder
     from edge_iqa.cli.stage_progress import StageProgress
@@ -40,9 +51,7 @@ def command(
     from edge_iqa.quantize.run import STUDENT, plan, quantize
 
     if student != STUDENT:
-        raise InvalidInput(
-            f"The student {student!r} cannot be trained by this version", fix=f"use --student {STUDENT}"
-        )
+        raise InvalidInput(f"The student {student!r} cannot be trained by this version", fix=f"use --student {STUDENT}")
     limits = parse_budget(budget)
     spec, text = read_recipe(recipe)
     folder = photographs_folder() if images is None else images
@@ -53,8 +62,14 @@ def command(
         raise InvalidInput(f"There is no folder {output.parent} to write to")
     with StageProgress() as progress:
         result = quantize(
-            folder, EMBEDDED_TEACHER if teacher is None else teacher, spec, text, output,
-            budget=limits, work=work, report=progress.report,
+            folder,
+            EMBEDDED_TEACHER if teacher is None else teacher,
+            spec,
+            text,
+            output,
+            budget=limits,
+            work=work,
+            report=progress.report,
         )
     print(f"{result.bundle} ({result.size_bytes / 1e6:.1f} MB)")
     print(f"drift from the float student over {len(result.drifts[0].scores)} pictures:")
@@ -65,7 +80,8 @@ def command(
         )
     if result.missed:
         raise BarMissed(
-            f"{len(result.missed)} bars of the budget were missed", why="; ".join(result.missed),
+            f"{len(result.missed)} bars of the budget were missed",
+            why="; ".join(result.missed),
             fix="train longer (--recipe full), on more photographs, or relax the budget",
         )
     if limits:

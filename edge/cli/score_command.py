@@ -16,19 +16,13 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", "
 
 
 def command(
-    paths: Annotated[
-        list[str], typer.Argument(help="Pictures or folders; '-' reads a list of paths from stdin.")
-    ],
+    paths: Annotated[list[str], typer.Argument(help="Pictures or folders; '-' reads a list of paths from stdin.")],
     bundle: Annotated[Path | None, typer.Option(help="A .eiqa bundle; the embedded one by default.")] = None,
     backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, tflite or tensorrt.")] = "auto",
     precision: Annotated[str, typer.Option(help="int8 or fp32.")] = "int8",
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the runtime; its own default if not given.")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the runtime; its own default if not given.")] = None,
     format: Annotated[str, typer.Option(help="table, csv or jsonl.")] = "table",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write here instead of stdout.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write here instead of stdout.")] = None,
 ) -> None:
     import edge_iqa
     from edge_iqa.cli.output import check_output, open_output

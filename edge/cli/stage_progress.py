@@ -20,7 +20,10 @@ class StageProgress:
     def __enter__(self) -> StageProgress:
         if self._terminal:
             columns = (
-                TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.description:<18}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
                 TextColumn("{task.fields[loss]}"),
             )
             self._bars = Progress(*columns, console=Console(stderr=True))

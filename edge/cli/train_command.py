@@ -33,8 +33,6 @@ def command(
         raise InvalidInput("--crops must be at least 1", why=f"got {crops}")
     synthesis = SynthesisSpec(crops_per_photograph=crops, seed=seed)
     with StageProgress() as progress:
-        losses = train_teacher(
-            folder, output, synthesis, TeacherSpec(seed=seed), work=work, report=progress.report
-        )
+        losses = train_teacher(folder, output, synthesis, TeacherSpec(seed=seed), work=work, report=progress.report)
     print(f"loss {losses[0]:.4f} → {losses[-1]:.4f}", file=sys.stderr)
     print(output)

@@ -50,7 +50,8 @@ def export_plain(bundle: Bundle, targets: Sequence[str], folder: Path, *, force:
     try:
         if not force and folder.is_dir() and any(folder.iterdir()):
             raise InvalidInput(
-                f"The folder {folder} is not empty", why="nothing in it is overwritten unasked",
+                f"The folder {folder} is not empty",
+                why="nothing in it is overwritten unasked",
                 fix="name another one with -o, or write into it with --force",
             )
         return [_write(folder / name, data) for name, data in sorted(content.items())]

@@ -25,7 +25,9 @@ def unsigned_dialect(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         from onnx import checker, numpy_helper
     except ImportError as error:
-        raise MissingDependency("onnx is not installed", why=str(error), fix="pip install 'edge-iqa[export]'") from error
+        raise MissingDependency(
+            "onnx is not installed", why=str(error), fix="pip install 'edge-iqa[export]'"
+        ) from error
 
     result = copy.deepcopy(model)
     _separate_constants(result)

@@ -41,9 +41,28 @@ __all__ = [
 # Operators that mean the same in opset 17 as in 20, but for the attributes and operands named below.
 _SAME_IN_17 = frozenset(
     {
-        "Add", "Cast", "Clip", "Concat", "Conv", "DequantizeLinear", "Div", "Flatten", "Gemm",
-        "GlobalAveragePool", "HardSigmoid", "MatMul", "MaxPool", "Mul", "QuantizeLinear", "ReduceMean",
-        "Relu", "Reshape", "Sigmoid", "Softmax", "Sub", "Transpose",
+        "Add",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Conv",
+        "DequantizeLinear",
+        "Div",
+        "Flatten",
+        "Gemm",
+        "GlobalAveragePool",
+        "HardSigmoid",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "QuantizeLinear",
+        "ReduceMean",
+        "Relu",
+        "Reshape",
+        "Sigmoid",
+        "Softmax",
+        "Sub",
+        "Transpose",
     }
 )
 _NEWER_ATTRIBUTES = frozenset({"noop_with_empty_axes", "saturate"})
@@ -63,14 +82,14 @@ def check_tensorrt_graph(model: onnx.ModelProto) -> list[Finding]:
 
 
 def dialect_for_tensorrt_8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a signed Q/DQ or float graph as the parser of TensorRT 8.5 and 8.6 (JetPack 5) reads
-    it.
+    """Return a copy of a signed Q/DQ or float graph in the form of TensorRT 8.5 and 8.6 (JetPack 5).
 
     The computation is the same. The operator set becomes 17: the axes of ReduceMean move from an operand,
     which that parser does not look at, to an attribute. Weights are the same integers stored as float32
-    behind a QuantizeLinear of scale 1, because NVIDIA's guide for TensorRT 8 asks for float32 there. Newer
-    versions read this form too. Raises GraphUnsupported for an operator whose older form is not known here,
-    MissingDependency where onnx is not installed.
+    behind a QuantizeLinear of scale 1, since the quantization tools of that time export float32 weights
+    behind Q/DQ pairs. TensorRT for RTX 1.7 reads this form too; on a JetPack 5 device it has not been tried.
+    Raises GraphUnsupported for an operator whose older form is not known here, MissingDependency where onnx
+    is not installed.
     """
     _require_onnx()
     from onnx import checker
@@ -80,7 +99,8 @@ def dialect_for_tensorrt_8(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in result.graph.node:
         if node.op_type not in _SAME_IN_17 or node.domain not in ("", "ai.onnx"):
             raise GraphUnsupported(
-                f"{node.op_type} has no known form for TensorRT 8", why=f"node {label(node)}",
+                f"{node.op_type} has no known form for TensorRT 8",
+                why=f"node {label(node)}",
                 fix="use JetPack 6.1 or newer, whose TensorRT reads the graph as it is",
             )
     view = GraphView(result)

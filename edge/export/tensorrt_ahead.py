@@ -91,9 +91,12 @@ def compile_ahead_of_time(onnx_bytes: bytes, compute_capability: str = "8.6") ->
         raise _refused(errors)
     kinds = [network.get_layer(index).type for index in range(network.num_layers)]
     return AheadOfTimeReport(
-        compute_capability=compute_capability, compiler=f"tensorrt-rtx {runtime.__version__}",
-        build_s=time.perf_counter() - start, engine_bytes=int(engine.nbytes),
-        convolutions=kinds.count(runtime.LayerType.CONVOLUTION), layers=parse_layers(lines),
+        compute_capability=compute_capability,
+        compiler=f"tensorrt-rtx {runtime.__version__}",
+        build_s=time.perf_counter() - start,
+        engine_bytes=int(engine.nbytes),
+        convolutions=kinds.count(runtime.LayerType.CONVOLUTION),
+        layers=parse_layers(lines),
     )
 
 
@@ -143,6 +146,7 @@ def _logger(runtime: Any, lines: list[str], errors: list[str]) -> Any:
 def _refused(errors: list[str]) -> GraphUnsupported:
     words = "; ".join(" ".join(error.split()) for error in errors[:2])[:400]
     return GraphUnsupported(
-        "TensorRT refuses the graph", why=words or "it gave no reason",
+        "TensorRT refuses the graph",
+        why=words or "it gave no reason",
         fix="check_tensorrt_graph names the rule and the node",
     )

@@ -17,8 +17,17 @@ OLDEST_OPSET = 9
 NEWEST_OPSET = 20  # TensorRT 10.3
 # Operators whose operand at this position is a list of integers and must be constant.
 INTEGER_OPERANDS: dict[str, tuple[int, ...]] = {
-    "Expand": (1,), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceMin": (1,), "ReduceSum": (1,),
-    "Reshape": (1,), "Slice": (1, 2, 3, 4), "Split": (1,), "Squeeze": (1,), "Tile": (1,), "Unsqueeze": (1,),
+    "Expand": (1,),
+    "ReduceMax": (1,),
+    "ReduceMean": (1,),
+    "ReduceMin": (1,),
+    "ReduceSum": (1,),
+    "Reshape": (1,),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "Squeeze": (1,),
+    "Tile": (1,),
+    "Unsqueeze": (1,),
 }
 
 
@@ -199,9 +208,7 @@ def _check_dequantize(view: GraphView, node: Any) -> Iterator[Finding]:
         yield from _check_channels(view, node, weights, scale)
 
 
-def _check_channels(
-    view: GraphView, node: Any, weights: NDArray[Any], scale: NDArray[Any]
-) -> Iterator[Finding]:
+def _check_channels(view: GraphView, node: Any, weights: NDArray[Any], scale: NDArray[Any]) -> Iterator[Finding]:
     axis = _attribute(node, "axis", 1) % max(weights.ndim, 1)
     if scale.size != weights.shape[axis]:
         yield Finding("weight", label(node), f"{scale.size} scales for {weights.shape[axis]} channels")

@@ -37,7 +37,8 @@ def write_tflite(onnx_path: Path, tflite_path: Path) -> None:
         model = loader.load(onnx_path)
     except Exception as error:  # protobuf's errors have no common base that can be named here
         raise ModelRefused(
-            f"{onnx_path} cannot be read as an ONNX graph", why=f"{type(error).__name__}: {error}",
+            f"{onnx_path} cannot be read as an ONNX graph",
+            why=f"{type(error).__name__}: {error}",
             fix="give a file written by 'edge-iqa quantize' or 'edge-iqa export'",
         ) from error
     tflite_path.write_bytes(onnx_to_tflite(model))

@@ -77,9 +77,7 @@ class TfliteBuilder:
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
 
-    def tensor(
-        self, name: str, shape: Sequence[int], dtype: str, quantization: TensorScale | None = None
-    ) -> int:
+    def tensor(self, name: str, shape: Sequence[int], dtype: str, quantization: TensorScale | None = None) -> int:
         """Add a tensor that is filled at run time; ``dtype`` is a name of the schema, such as ``INT8``."""
         tensor = self._new_tensor(name, shape, dtype)
         if quantization is not None:
@@ -228,7 +226,8 @@ def _import_flatbuffers() -> tuple[Any, Any]:
         from ai_edge_litert import schema_py_generated
     except ImportError as error:
         raise MissingDependency(
-            "The TFLite writer's packages are not installed", why=str(error),
+            "The TFLite writer's packages are not installed",
+            why=str(error),
             fix="pip install 'edge-iqa[export]'",
         ) from error
     return flatbuffers, schema_py_generated

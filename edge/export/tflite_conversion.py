@@ -118,8 +118,15 @@ class Conversion:
         """Like ``emit``, for the operators that take in a ReLU."""
         activation = self.builder.schema_value("ActivationFunctionType", "RELU" if target.relu else "NONE")
         self.emit(
-            kind, inputs, target.name, axes, quantization, nonnegative=nonnegative or target.relu,
-            version=version, fusedActivationFunction=activation, **options,
+            kind,
+            inputs,
+            target.name,
+            axes,
+            quantization,
+            nonnegative=nonnegative or target.relu,
+            version=version,
+            fusedActivationFunction=activation,
+            **options,
         )
 
     def real(self, value: Value) -> Value:

@@ -40,7 +40,9 @@ def convolution(conversion: Conversion, node: onnx.NodeProto) -> None:
 
     # (outputs, inputs / groups, kh, kw) → (1, kh, kw, outputs) or (outputs, kh, kw, inputs)
     layer = Layer(
-        weight, conversion.graph.optional(node, 2, "bias"), outputs_axis=0,
+        weight,
+        conversion.graph.optional(node, 2, "bias"),
+        outputs_axis=0,
         order=DEPTHWISE_ORDER if depthwise else CHANNELS_LAST,
     )
     target = conversion.target(node)
@@ -52,9 +54,17 @@ def convolution(conversion: Conversion, node: onnx.NodeProto) -> None:
     x, padding = _padded(conversion, x, extent, strides, _pads(node, attributes))
     options: dict[str, Any] = {"depthMultiplier": outputs // groups} if depthwise else {}
     conversion.emit_activated(
-        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", [x.index, *constants], target, CHANNELS_LAST, scale,
-        padding=padding, strideH=strides[0], strideW=strides[1],
-        dilationHFactor=dilations[0], dilationWFactor=dilations[1], **options,
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        [x.index, *constants],
+        target,
+        CHANNELS_LAST,
+        scale,
+        padding=padding,
+        strideH=strides[0],
+        strideW=strides[1],
+        dilationHFactor=dilations[0],
+        dilationWFactor=dilations[1],
+        **options,
     )
 
 
@@ -67,8 +77,10 @@ def gemm(conversion: Conversion, node: onnx.NodeProto) -> None:
         refuse(node, "alpha and beta must be 1")
     outputs_axis = 0 if attributes.get("transB", 0) else 1
     layer = Layer(
-        graph.constant(node, 1, "right side"), graph.optional(node, 2, "bias"),
-        outputs_axis, order=(outputs_axis, 1 - outputs_axis),
+        graph.constant(node, 1, "right side"),
+        graph.optional(node, 2, "bias"),
+        outputs_axis,
+        order=(outputs_axis, 1 - outputs_axis),
     )
     _fully_connected(conversion, node, layer)
 
@@ -103,9 +115,17 @@ def max_pool(conversion: Conversion, node: onnx.NodeProto) -> None:
     x = conversion.arranged(conversion.value(node, 0), CHANNELS_LAST)
     x, padding = _padded(conversion, x, kernel, strides, _pads(node, attributes), with_lowest=True)
     conversion.emit_activated(
-        "MAX_POOL_2D", [x.index], target, CHANNELS_LAST, x.quantization, nonnegative=x.nonnegative,
-        padding=padding, strideH=strides[0], strideW=strides[1],
-        filterHeight=kernel[0], filterWidth=kernel[1],
+        "MAX_POOL_2D",
+        [x.index],
+        target,
+        CHANNELS_LAST,
+        x.quantization,
+        nonnegative=x.nonnegative,
+        padding=padding,
+        strideH=strides[0],
+        strideW=strides[1],
+        filterHeight=kernel[0],
+        filterWidth=kernel[1],
     )
 
 
@@ -123,8 +143,13 @@ def _fully_connected(conversion: Conversion, node: onnx.NodeProto, layer: Layer)
     constants = layer_tensors(conversion, node, layer, x, scale)
     rank = len(x.shape)
     conversion.emit_activated(
-        "FULLY_CONNECTED", [x.index, *constants], target, tuple(range(rank)), scale,
-        version=version or (FULLY_CONNECTED_KEEPING_DIMENSIONS if rank > 2 else None), keepNumDims=rank > 2,
+        "FULLY_CONNECTED",
+        [x.index, *constants],
+        target,
+        tuple(range(rank)),
+        scale,
+        version=version or (FULLY_CONNECTED_KEEPING_DIMENSIONS if rank > 2 else None),
+        keepNumDims=rank > 2,
     )
 
 

@@ -41,7 +41,8 @@ class Constant:
 def refuse(node: onnx.NodeProto, rule: str) -> NoReturn:
     """Raise GraphUnsupported for a node, with the rule that it breaks."""
     raise GraphUnsupported(
-        f"TFLite cannot express node {node.name or node.output[0]!r} ({node.op_type})", why=rule,
+        f"TFLite cannot express node {node.name or node.output[0]!r} ({node.op_type})",
+        why=rule,
         fix="change the network, or keep this target out of the export",
     )
 
@@ -54,7 +55,8 @@ class OnnxGraph:
         opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
         if opset < MIN_OPSET:
             raise GraphUnsupported(
-                f"The graph has ONNX opset {opset}", why=f"the TFLite writer reads {MIN_OPSET} and newer",
+                f"The graph has ONNX opset {opset}",
+                why=f"the TFLite writer reads {MIN_OPSET} and newer",
                 fix="export the graph again",
             )
         bare = library.ModelProto()
@@ -86,7 +88,8 @@ class OnnxGraph:
             if all(dimension.HasField("dim_value") for dimension in dimensions):
                 return tuple(dimension.dim_value for dimension in dimensions)
         raise GraphUnsupported(
-            f"The shape of tensor {name!r} is not fixed", why="a .tflite file is written for one input size",
+            f"The shape of tensor {name!r} is not fixed",
+            why="a .tflite file is written for one input size",
             fix="export the graph with a fixed height, width and batch 1",
         )
 

@@ -51,7 +51,11 @@ def cast(conversion: Conversion, node: onnx.NodeProto) -> None:
     builder = conversion.builder
     x = conversion.value(node, 0)
     conversion.emit(
-        "CAST", [x.index], node.output[0], x.axes, nonnegative=True,
+        "CAST",
+        [x.index],
+        node.output[0],
+        x.axes,
+        nonnegative=True,
         inDataType=builder.schema_value("TensorType", "UINT8"),
         outDataType=builder.schema_value("TensorType", "FLOAT32"),
     )
@@ -129,8 +133,13 @@ def mean(conversion: Conversion, node: onnx.NodeProto) -> None:
     axes = tuple(kept.index(axis) for axis in x.axes if axis in kept)
     stored_axes = sorted(x.axes.index(axis) for axis in reduced)
     conversion.emit(
-        "MEAN", [x.index, conversion.integers(stored_axes)], node.output[0], axes, quantization,
-        nonnegative=x.nonnegative, keepDims=keep,
+        "MEAN",
+        [x.index, conversion.integers(stored_axes)],
+        node.output[0],
+        axes,
+        quantization,
+        nonnegative=x.nonnegative,
+        keepDims=keep,
     )
 
 
@@ -168,8 +177,13 @@ def concatenate(conversion: Conversion, node: onnx.NodeProto) -> None:
         parts = [conversion.real(part) for part in parts]
     parts = [conversion.arranged(part, axes) for part in parts]
     conversion.emit(
-        "CONCATENATION", [part.index for part in parts], node.output[0], axes, quantization,
-        nonnegative=all(part.nonnegative for part in parts), axis=axes.index(axis),
+        "CONCATENATION",
+        [part.index for part in parts],
+        node.output[0],
+        axes,
+        quantization,
+        nonnegative=all(part.nonnegative for part in parts),
+        axis=axes.index(axis),
     )
 
 

@@ -43,9 +43,7 @@ def motion_blur(image: Image, length_px: float, rng: np.random.Generator) -> Ima
 
 
 BLUR = (
-    Degradation(
-        "gaublur", "blur", (1.0, 1.4, 2.0, 3.2, 5.0), "Gaussian blur, sigma in pixels", gaussian_blur
-    ),
+    Degradation("gaublur", "blur", (1.0, 1.4, 2.0, 3.2, 5.0), "Gaussian blur, sigma in pixels", gaussian_blur),
     Degradation("lensblur", "blur", (1.5, 2.5, 4.0, 6.0, 8.0), "disc blur, radius in pixels", lens_blur),
     Degradation("motionblur", "blur", (3.0, 4.0, 6.0, 8.0, 12.0), "line blur, length in pixels", motion_blur),
 )

@@ -115,9 +115,7 @@ def haze(image: Image, density: float, rng: np.random.Generator) -> Image:
     noise. Airlight, tilt and noise are drawn once for a seed.
     """
     height, width = image.shape[:2]
-    air = np.float32(rng.uniform(0.72, 0.92)) + np.array([-0.03, 0.0, 0.03], dtype=np.float32) * rng.uniform(
-        -1, 1
-    )
+    air = np.float32(rng.uniform(0.72, 0.92)) + np.array([-0.03, 0.0, 0.03], dtype=np.float32) * rng.uniform(-1, 1)
     tilt = np.float32(rng.uniform(-0.6, 0.6))
     x, y = coordinates(height, width)
     slope = np.clip(0.5 + (0.5 - y) + tilt * (x - 0.5), 0.0, 1.0)
@@ -144,16 +142,10 @@ def underwater(image: Image, path_m: float, rng: np.random.Generator) -> Image:
 
 
 OPTICS = (
-    Degradation(
-        "defocus", "camera_optics", (1.5, 3.0, 5.0, 7.5, 11.0), "out of focus, radius in pixels", defocus
-    ),
+    Degradation("defocus", "camera_optics", (1.5, 3.0, 5.0, 7.5, 11.0), "out of focus, radius in pixels", defocus),
     Degradation("motionpath", "camera_optics", (4.0, 8.0, 13.0, 19.0, 27.0), "shaken, path in pixels", shake),
-    Degradation(
-        "lensflare", "camera_optics", (0.1, 0.25, 0.45, 0.75, 1.2), "stray light, amount", lens_flare
-    ),
-    Degradation(
-        "lensdirt", "camera_optics", (0.15, 0.3, 0.5, 0.75, 1.0), "smears on the lens, amount", lens_dirt
-    ),
+    Degradation("lensflare", "camera_optics", (0.1, 0.25, 0.45, 0.75, 1.2), "stray light, amount", lens_flare),
+    Degradation("lensdirt", "camera_optics", (0.15, 0.3, 0.5, 0.75, 1.0), "smears on the lens, amount", lens_dirt),
 )
 
 MEDIUM = (

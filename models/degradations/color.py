@@ -40,9 +40,7 @@ def color_shift(image: Image, shift_px: float, rng: np.random.Generator) -> Imag
     matrix = np.array([[1.0, 0.0, shift_x], [0.0, 1.0, shift_y]])
     green = np.ascontiguousarray(image[:, :, 1])
     shifted = as_image(
-        cv2.warpAffine(
-            green, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        cv2.warpAffine(green, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     )
     grey = luma(image)
     steps_x = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125)

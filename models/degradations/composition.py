@@ -39,9 +39,7 @@ def apply_steps(image: Image, steps: Iterable[Step]) -> Image:
     return result
 
 
-def draw_steps(
-    rng: np.random.Generator, max_steps: int = 4, groups: Sequence[str] | None = None
-) -> tuple[Step, ...]:
+def draw_steps(rng: np.random.Generator, max_steps: int = 4, groups: Sequence[str] | None = None) -> tuple[Step, ...]:
     """A random composition as in ARNIQA (arXiv 2310.14918).
 
     The number of steps is uniform in 1..max_steps (never more than there are groups), the groups are drawn
@@ -58,9 +56,7 @@ def draw_steps(
             fix="choose among " + ", ".join(GROUPS),
         )
     if max_steps < 1:
-        raise InvalidInput(
-            f"max_steps is {max_steps}", why="a composition has at least one step", fix="pass 1 or more"
-        )
+        raise InvalidInput(f"max_steps is {max_steps}", why="a composition has at least one step", fix="pass 1 or more")
     count = min(int(rng.integers(1, max_steps + 1)), len(chosen))
     steps = []
     for group_index in rng.permutation(len(chosen))[:count]:

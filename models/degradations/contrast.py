@@ -25,9 +25,7 @@ def over_sharpen(image: Image, amount: float, rng: np.random.Generator) -> Image
     lab = to_lab(image)
     light = np.ascontiguousarray(lab[:, :, 0])
     sigma = _UNSHARP_SIGMA_PX * scale
-    low = as_image(
-        cv2.GaussianBlur(light, (side, side), sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
-    )
+    low = as_image(cv2.GaussianBlur(light, (side, side), sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE))
     lab[:, :, 0] = np.clip(light + np.float32(amount) * (light - low), 0.0, 100.0)
     return from_lab(lab)
 
@@ -56,9 +54,7 @@ def tone_compression(image: Image, half_range: float, rng: np.random.Generator) 
 
 
 CONTRAST = (
-    Degradation(
-        "highsharpen", "contrast", (1.0, 2.0, 3.0, 6.0, 12.0), "over-sharpening, amount", over_sharpen
-    ),
+    Degradation("highsharpen", "contrast", (1.0, 2.0, 3.0, 6.0, 12.0), "over-sharpening, amount", over_sharpen),
     Degradation(
         "lincontrchange",
         "contrast",
@@ -66,7 +62,5 @@ CONTRAST = (
         "contrast up or down, stops",
         linear_contrast,
     ),
-    Degradation(
-        "nonlincontrchange", "contrast", (0.4, 0.3, 0.2, 0.1, 0.05), "tones squeezed", tone_compression
-    ),
+    Degradation("nonlincontrchange", "contrast", (0.4, 0.3, 0.2, 0.1, 0.05), "tones squeezed", tone_compression),
 )

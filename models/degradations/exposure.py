@@ -53,10 +53,6 @@ def banding(image: Image, steps: float, rng: np.random.Generator) -> Image:
 
 EXPOSURE = (
     Degradation("lowlight", "camera_exposure", (1.0, 1.8, 2.6, 3.5, 4.5), "too dark, stops", low_light),
-    Degradation(
-        "overexposure", "camera_exposure", (0.5, 0.9, 1.4, 2.0, 2.7), "too bright, stops", over_exposure
-    ),
-    Degradation(
-        "banding", "camera_exposure", (16.0, 12.0, 9.0, 6.0, 4.0), "tones left in gradients", banding
-    ),
+    Degradation("overexposure", "camera_exposure", (0.5, 0.9, 1.4, 2.0, 2.7), "too bright, stops", over_exposure),
+    Degradation("banding", "camera_exposure", (16.0, 12.0, 9.0, 6.0, 4.0), "tones left in gradients", banding),
 )

@@ -26,9 +26,7 @@ def as_image(array: Any) -> Image:
 def gaussian(image: Image, sigma_px: float) -> Image:
     """Gaussian blur with replicated borders, (H, W) or (H, W, C)."""
     size = 2 * math.ceil(3 * sigma_px) + 1
-    return as_image(
-        cv2.GaussianBlur(image, (size, size), sigma_px, sigmaY=sigma_px, borderType=cv2.BORDER_REPLICATE)
-    )
+    return as_image(cv2.GaussianBlur(image, (size, size), sigma_px, sigmaY=sigma_px, borderType=cv2.BORDER_REPLICATE))
 
 
 def smooth(image: Image, sigma_px: float) -> Image:

@@ -46,9 +46,7 @@ def speckle_noise(image: Image, variance: float, rng: np.random.Generator) -> Im
 
 
 NOISE = (
-    Degradation(
-        "whitenoise", "noise", (0.001, 0.002, 0.003, 0.005, 0.01), "RGB noise, variance", white_noise
-    ),
+    Degradation("whitenoise", "noise", (0.001, 0.002, 0.003, 0.005, 0.01), "RGB noise, variance", white_noise),
     Degradation(
         "whitenoiseCC",
         "noise",
@@ -56,8 +54,6 @@ NOISE = (
         "YCbCr noise, variance",
         white_noise_ycc,
     ),
-    Degradation(
-        "impulsenoise", "noise", (0.001, 0.005, 0.01, 0.02, 0.03), "salt and pepper, share", impulse_noise
-    ),
+    Degradation("impulsenoise", "noise", (0.001, 0.005, 0.01, 0.02, 0.03), "salt and pepper, share", impulse_noise),
     Degradation("multnoise", "noise", (0.001, 0.005, 0.01, 0.02, 0.05), "speckle, variance", speckle_noise),
 )

@@ -104,14 +104,8 @@ def video(image: Image, rung: float, rng: np.random.Generator) -> Image:
 
 
 PIPELINE = (
-    Degradation(
-        "sensornoise", "camera_noise", (0.013, 0.025, 0.04, 0.06, 0.09), "camera noise, sigma", sensor_noise
-    ),
-    Degradation(
-        "denoise", "camera_noise", (0.03, 0.06, 0.1, 0.17, 0.3), "texture wiped out, contrast", denoise
-    ),
-    Degradation(
-        "downscale", "camera_coding", (1.5, 2.0, 3.0, 4.0, 6.0), "shrunk and enlarged, factor", downscale
-    ),
+    Degradation("sensornoise", "camera_noise", (0.013, 0.025, 0.04, 0.06, 0.09), "camera noise, sigma", sensor_noise),
+    Degradation("denoise", "camera_noise", (0.03, 0.06, 0.1, 0.17, 0.3), "texture wiped out, contrast", denoise),
+    Degradation("downscale", "camera_coding", (1.5, 2.0, 3.0, 4.0, 6.0), "shrunk and enlarged, factor", downscale),
     Degradation("video", "camera_coding", (1.0, 2.0, 3.0, 4.0, 5.0), "starved video, rung", video),
 )

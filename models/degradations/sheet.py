@@ -30,9 +30,7 @@ def contact_sheet(image: Image, names: Sequence[str] | None = None, seed: int = 
     small = np.clip(cv2.resize(image, size, interpolation=cv2.INTER_AREA), 0.0, 1.0).astype(np.float32)
     rows = []
     for name in DEGRADATIONS if names is None else names:
-        tiles = [
-            _labelled(degrade(small, name, level, seed), name, level) for level in range(LEVEL_COUNT + 1)
-        ]
+        tiles = [_labelled(degrade(small, name, level, seed), name, level) for level in range(LEVEL_COUNT + 1)]
         rows.append(np.concatenate(tiles, axis=1))
     return np.concatenate(rows, axis=0)
 

@@ -69,9 +69,7 @@ def pixelate(image: Image, amount: float, rng: np.random.Generator) -> Image:
     """
     height, width = image.shape[:2]
     factor = 0.95 - amount**0.6
-    small = resize(
-        image, max(1, round(width * factor)), max(1, round(height * factor)), cv2.INTER_NEAREST_EXACT
-    )
+    small = resize(image, max(1, round(width * factor)), max(1, round(height * factor)), cv2.INTER_NEAREST_EXACT)
     return resize(small, width, height, cv2.INTER_NEAREST_EXACT)
 
 

@@ -31,9 +31,7 @@ _ALL = (
     FRMetric("fsim", True, 1.0, fsim.fsim, "Zhang et al., IEEE TIP 20(8), 2011"),
     FRMetric("fsimc", True, 1.0, fsim.fsimc, "Zhang et al., IEEE TIP 20(8), 2011"),
     FRMetric("gmsd", False, 0.0, gmsd.gmsd, "Xue et al., IEEE TIP 23(2), 2014"),
-    FRMetric(
-        "haarpsi", True, 1.0, haarpsi.haarpsi, "Reisenhofer et al., Signal Process. Image Commun. 61, 2018"
-    ),
+    FRMetric("haarpsi", True, 1.0, haarpsi.haarpsi, "Reisenhofer et al., Signal Process. Image Commun. 61, 2018"),
     FRMetric("mdsi", False, 0.0, mdsi.mdsi, "Nafchi et al., IEEE Access 4, 2016"),
     FRMetric("vsi", True, 1.0, vsi.vsi, "Zhang et al., IEEE TIP 23(10), 2014"),
 )

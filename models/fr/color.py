@@ -40,8 +40,6 @@ def lab(rgb: Tensor) -> Tensor:
     linear = torch.where(rgb > 0.04045, ((rgb.clamp_min(0.0) + 0.055) / 1.055).pow(2.4), rgb / 12.92)
     white = torch.tensor(_D65, dtype=rgb.dtype, device=rgb.device).view(1, 3, 1, 1)
     xyz = transform(linear, _XYZ) / white
-    root = torch.where(
-        xyz > _LAB_EPSILON, xyz.clamp_min(1e-6).pow(1.0 / 3.0), (_LAB_KAPPA * xyz + 16.0) / 116.0
-    )
+    root = torch.where(xyz > _LAB_EPSILON, xyz.clamp_min(1e-6).pow(1.0 / 3.0), (_LAB_KAPPA * xyz + 16.0) / 116.0)
     x, y, z = root.unbind(1)
     return torch.stack((116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)), dim=1)

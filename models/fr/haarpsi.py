@@ -51,10 +51,7 @@ def haarpsi(reference: Tensor, distorted: Tensor) -> Tensor:
     haar_first, chroma_first = _features(reference)
     haar_second, chroma_second = _features(distorted)
     fine = sum(
-        (
-            similarity(first, second, _C)
-            for first, second in zip(haar_first[:-1], haar_second[:-1], strict=True)
-        ),
+        (similarity(first, second, _C) for first, second in zip(haar_first[:-1], haar_second[:-1], strict=True)),
         start=torch.zeros_like(haar_second[0]),
     ) / (_SCALES - 1)
     colour = similarity(chroma_first, chroma_second, _C).mean(dim=1, keepdim=True)

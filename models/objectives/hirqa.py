@@ -28,13 +28,19 @@ def ranking_loss(scores: Tensor, targets: Tensor, *, alpha: float = 0.8, least_g
 
 
 def pair_of_pairs_loss(
-    scores: Tensor, targets: Tensor, *, alpha: float = 0.8, least_gap: float = 0.05, samples: int = 16384,
+    scores: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float = 0.8,
+    least_gap: float = 0.05,
+    samples: int = 16384,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Return the second-order loss, a scalar, over ``samples`` random pairs of pairs."""
     index = torch.randint(len(scores), (4, samples), generator=generator)
-    first, second = _ordered_gaps(scores, targets, index[0], index[1]), _ordered_gaps(
-        scores, targets, index[2], index[3]
+    first, second = (
+        _ordered_gaps(scores, targets, index[0], index[1]),
+        _ordered_gaps(scores, targets, index[2], index[3]),
     )
     gap, difference = first[0] - second[0], first[1] - second[1]
     sign = torch.sign(gap)

@@ -73,9 +73,7 @@ def chunk(kind: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
 
-def png(
-    width: int, height: int, bits: int, colour: int, rows: bytes, before: bytes = b"", after: bytes = b""
-) -> bytes:
+def png(width: int, height: int, bits: int, colour: int, rows: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
     """Build a PNG; ``rows`` are the raw rows, each after its filter byte 0."""
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(rows))
@@ -179,9 +177,7 @@ def test_lossless_formats_come_back_exactly_in_rgb_order(ending: str, tmp_path: 
     np.testing.assert_array_equal(read_image(str(path)), rgb)
 
 
-@pytest.mark.parametrize(
-    "options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)]
-)
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)])
 def test_baseline_progressive_and_restarted_jpeg(options: tuple[int, ...]) -> None:
     rgb = decode_image(encoded("jpg", scene(), *options), "a.jpg")
     assert np.abs(rgb.astype(int) - scene()).mean() < 4
@@ -235,9 +231,7 @@ def test_16_bit_samples_are_rounded_not_cut() -> None:
             [1, 2, 3, 4, 5, 6],
             id="palette-transparent",
         ),
-        pytest.param(
-            png(1, 1, 8, 2, b"\0\1\2\3", chunk(b"iCCP", b"x\0\0junk")), [1, 2, 3], id="broken-profile"
-        ),
+        pytest.param(png(1, 1, 8, 2, b"\0\1\2\3", chunk(b"iCCP", b"x\0\0junk")), [1, 2, 3], id="broken-profile"),
         pytest.param(b"P6\n# note\n1 1\n255\n\x01\x02\x03", [1, 2, 3], id="ppm"),
         pytest.param(b"P5 2 1 15\n\x00\x0f", [0] * 3 + [255] * 3, id="pgm-4-bit-values"),
         pytest.param(b"P5\n2 1\n1023\n\x03\xff\x02\x00", [255] * 3 + [128] * 3, id="pgm-10-bit-values"),
@@ -337,9 +331,7 @@ def test_variants_that_are_not_decoded() -> None:
 
 
 @pytest.mark.parametrize("ending", ["jpg", *LOSSLESS])
-def test_every_shortened_file_is_refused_before_decoding(
-    ending: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_shortened_file_is_refused_before_decoding(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(ending, scene())
     monkeypatch.setattr(cv2, "imdecode", never)
     for kept in [*range(12, len(data), max(1, len(data) // 60)), len(data) - 1]:
@@ -352,9 +344,7 @@ def test_truncated_tiff_with_its_directory_first(monkeypatch: pytest.MonkeyPatch
     data = tiff(scene())
     strip, directory = data[8 : 8 + scene().nbytes], data[8 + scene().nbytes + 6 :]
     moved_to = 8 + len(directory) + 6
-    directory = directory.replace(
-        struct.pack("<HHII", 273, 4, 1, 8), struct.pack("<HHII", 273, 4, 1, moved_to)
-    )
+    directory = directory.replace(struct.pack("<HHII", 273, 4, 1, 8), struct.pack("<HHII", 273, 4, 1, moved_to))
     bits_at = struct.pack("<HHII", 258, 3, 3, 8 + scene().nbytes)
     directory = directory.replace(bits_at, struct.pack("<HHII", 258, 3, 3, 8))
     whole = b"II*\0" + struct.pack("<I", 14) + struct.pack("<HHH", 8, 8, 8) + directory + strip
@@ -378,9 +368,7 @@ def test_damage_inside_png_pixels_is_noticed() -> None:
         decode_image(bytes(data), "a.png")
 
 
-@pytest.mark.parametrize(
-    "rows", [b"\0", b"\0\1\2", b"\7\1\2\3"], ids=["no row", "short row", "unknown filter"]
-)
+@pytest.mark.parametrize("rows", [b"\0", b"\0\1\2", b"\7\1\2\3"], ids=["no row", "short row", "unknown filter"])
 def test_png_with_right_checksums_and_wrong_pixels(rows: bytes) -> None:
     with pytest.raises(ImageCorrupt):
         decode_image(png(1, 1, 8, 2, rows), "a.png")

@@ -10,9 +10,7 @@ from edge_iqa import errors
 from edge_iqa.errors import EdgeIqaError, ImageCorrupt, all_errors
 
 CLASSES = list(all_errors())
-TREE_LINE = re.compile(
-    r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+)\s+(?P<code>E\d{3})\b.*?(?:exit (?P<exit>\d+))?$"
-)
+TREE_LINE = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+)\s+(?P<code>E\d{3})\b.*?(?:exit (?P<exit>\d+))?$")
 
 
 def drawn_tree() -> dict[str, tuple[str, str, int]]:
@@ -33,9 +31,7 @@ def drawn_tree() -> dict[str, tuple[str, str, int]]:
 
 
 def test_drawn_tree_is_the_class_tree() -> None:
-    actual = {
-        cls.__name__: (cls.code, cls.__base__.__name__, cls.exit_code) for cls in CLASSES if cls.__base__
-    }
+    actual = {cls.__name__: (cls.code, cls.__base__.__name__, cls.exit_code) for cls in CLASSES if cls.__base__}
     assert drawn_tree() == actual
     assert len(actual) == len(CLASSES) > 10
 

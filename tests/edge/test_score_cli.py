@@ -98,9 +98,7 @@ def test_good_pictures_end_with_0_and_a_silent_stderr(pictures: Path, options: l
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_same_picture_has_the_same_score_alone_and_among_others(
-    pictures: Path, options: list[str]
-) -> None:
+def test_the_same_picture_has_the_same_score_alone_and_among_others(pictures: Path, options: list[str]) -> None:
     sharp = str(pictures / "a sharp.PNG")
     alone = json.loads(run("score", sharp, *options, "--format", "jsonl").stdout)
     among = run("score", str(pictures / "b_blurred.png"), sharp, *options, "--format", "jsonl").stdout
@@ -110,9 +108,7 @@ def test_the_same_picture_has_the_same_score_alone_and_among_others(
 def test_fp32_of_the_same_graph_gives_the_same(pictures: Path, options: list[str]) -> None:
     sharp = str(pictures / "a sharp.PNG")
     scores = [
-        json.loads(run("score", sharp, *options, "--format", "jsonl", "--precision", precision).stdout)[
-            "score"
-        ]
+        json.loads(run("score", sharp, *options, "--format", "jsonl", "--precision", precision).stdout)["score"]
         for precision in ("int8", "fp32")
     ]
     assert scores[0] == scores[1]
@@ -127,9 +123,7 @@ def test_a_list_from_stdin(pictures: Path, options: list[str]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems forbid such names")
 @pytest.mark.parametrize("format", ["table", "csv", "jsonl"])
-def test_file_names_that_are_not_utf8(
-    pictures: Path, options: list[str], tmp_path: Path, format: str
-) -> None:
+def test_file_names_that_are_not_utf8(pictures: Path, options: list[str], tmp_path: Path, format: str) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
     with open(name, "wb") as copy:
         copy.write((pictures / "a sharp.PNG").read_bytes())
@@ -153,9 +147,7 @@ def test_output_file(pictures: Path, options: list[str], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("target", ["none/rows.csv", "."])
-def test_output_that_cannot_be_written(
-    pictures: Path, options: list[str], tmp_path: Path, target: str
-) -> None:
+def test_output_that_cannot_be_written(pictures: Path, options: list[str], tmp_path: Path, target: str) -> None:
     done = run("score", pictures, *options, "-o", tmp_path / target)
     assert done.returncode == 2
     assert "E100" in done.stderr
@@ -243,9 +235,7 @@ def test_explain_every_code() -> None:
 HEAVY = ("numpy", "cv2", "torch", "onnx", "onnxruntime", "openvino", "tensorrt", "ai_edge_litert", "scipy")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["score", "--help"], ["eval", "--help"], ["--version"], None]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["eval", "--help"], ["--version"], None])
 def test_help_and_import_load_nothing_heavy(arguments: list[str] | None) -> None:
     """Help and ``import edge_iqa`` must be instant on a small computer."""
     act = "import edge_iqa" if arguments is None else f"sys.argv[1:] = {arguments!r}\n    {RUN}"
@@ -253,9 +243,7 @@ def test_help_and_import_load_nothing_heavy(arguments: list[str] | None) -> None
         f"import sys\ntry:\n    {act}\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert done.stderr == "[]\n"
 
@@ -270,9 +258,7 @@ def test_help_names_every_verb() -> None:
 
 def test_a_fault_of_the_tool_is_70(pictures: Path, sharpness_bundle: Path) -> None:
     program = (
-        "import edge_iqa.scorer\n"
-        "def fail(*_):\n    raise KeyError('inside')\n"
-        f"edge_iqa.scorer.preprocess = fail\n{RUN}"
+        f"import edge_iqa.scorer\ndef fail(*_):\n    raise KeyError('inside')\nedge_iqa.scorer.preprocess = fail\n{RUN}"
     )
     command = [sys.executable, "-c", program, "score", str(pictures), "--bundle", str(sharpness_bundle)]
     command += ["--backend", "onnxruntime"]

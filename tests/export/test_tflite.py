@@ -114,16 +114,12 @@ def run_onnx(model: onnx.ModelProto, feeds: dict[str, Array]) -> Array:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, feeds)[0])
 
 
 def run_tflite(content: bytes, feeds: dict[str, Array], kernels: str = "xnnpack") -> Array:
-    interpreter = Interpreter(
-        model_content=content, num_threads=1, experimental_op_resolver_type=KERNELS[kernels]
-    )
+    interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=KERNELS[kernels])
     interpreter.allocate_tensors()
     for details in interpreter.get_input_details():
         interpreter.set_tensor(details["index"], feeds[details["name"]])
@@ -166,8 +162,14 @@ every_kind = pytest.mark.parametrize("bits", ["float", "int8", "uint8"])
 @pytest.mark.parametrize(
     ("kernel", "stride", "pads"),
     [
-        (3, 2, (0, 0, 1, 1)), (3, 2, (1, 1, 1, 1)), (5, 2, (1, 1, 2, 2)), (3, 1, (1, 1, 1, 1)),
-        (1, 1, (0, 0, 0, 0)), (1, 2, (0, 0, 0, 0)), (7, 2, (3, 3, 3, 3)), (3, 1, (0, 2, 1, 0)),
+        (3, 2, (0, 0, 1, 1)),
+        (3, 2, (1, 1, 1, 1)),
+        (5, 2, (1, 1, 2, 2)),
+        (3, 1, (1, 1, 1, 1)),
+        (1, 1, (0, 0, 0, 0)),
+        (1, 2, (0, 0, 0, 0)),
+        (7, 2, (3, 3, 3, 3)),
+        (3, 1, (0, 2, 1, 0)),
     ],
 )
 def test_convolution_pads_as_onnx_does(
@@ -176,8 +178,13 @@ def test_convolution_pads_as_onnx_does(
     graph = Graph(bits)
     x = graph.activation(graph.input("x", (1, 3, *size)))
     y = graph.node(
-        "Conv", x, graph.weight((8, 3, kernel, kernel)), graph.vector(8), kernel_shape=[kernel] * 2,
-        strides=[stride] * 2, pads=list(pads),
+        "Conv",
+        x,
+        graph.weight((8, 3, kernel, kernel)),
+        graph.vector(8),
+        kernel_shape=[kernel] * 2,
+        strides=[stride] * 2,
+        pads=list(pads),
     )
     y = graph.activation(graph.node("Relu", y))
     out = [(size[k] + pads[k] + pads[k + 2] - kernel) // stride + 1 for k in (0, 1)]
@@ -219,9 +226,7 @@ def test_dilated_convolution_without_bias(bits: str) -> None:
 
 def pointwise(graph: Graph, x: str, scales: Array, bias: str, integers: Array) -> str:
     zero_points = graph.constant(np.zeros(len(scales), np.int8))
-    weight = graph.node(
-        "DequantizeLinear", graph.constant(integers), graph.constant(scales), zero_points, axis=0
-    )
+    weight = graph.node("DequantizeLinear", graph.constant(integers), graph.constant(scales), zero_points, axis=0)
     return graph.activation(graph.node("Conv", x, weight, bias))
 
 
@@ -251,7 +256,8 @@ def test_scales_are_carried_exactly() -> None:
     tensors = read(convert_graph(graph.model(y, (1, 3, 5, 5)))).subgraphs[0].tensors
     found = {
         tuple(np.asarray(item.quantization.scale, np.float32)): list(item.quantization.zeroPoint)
-        for item in tensors if item.quantization is not None and item.quantization.scale is not None
+        for item in tensors
+        if item.quantization is not None and item.quantization.scale is not None
     }
     assert found[(np.float32(0.05000001),)] == [0]  # uint8 with zero-point 128
     assert found[tuple(scales)] == [0, 0, 0]
@@ -495,9 +501,7 @@ def test_other_contract_is_refused() -> None:
         ("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, 5, "dilation"),
     ],
 )
-def test_inexpressible_attributes_are_refused(
-    kind: str, attributes: dict[str, Any], size: int, rule: str
-) -> None:
+def test_inexpressible_attributes_are_refused(kind: str, attributes: dict[str, Any], size: int, rule: str) -> None:
     graph = Graph()
     inputs = [graph.input("x", (1, 4, 7, 7))]
     if kind == "Conv":

@@ -120,9 +120,7 @@ def test_views_with_strides_are_accepted() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    "name", ["whitenoise", "motionblur", "noneccpatch", "colorblock", "haze", "sensornoise"]
-)
+@pytest.mark.parametrize("name", ["whitenoise", "motionblur", "noneccpatch", "colorblock", "haze", "sensornoise"])
 def test_seeds_differ(name: str) -> None:
     assert distance(degrade(SCENE, name, 3, seed=0), degrade(SCENE, name, 3, seed=1)) > 1e-3
 
@@ -155,9 +153,7 @@ def test_direction_is_one_for_all_levels_of_a_seed_and_both_occur(name: str) -> 
         for level in LEVELS:
             result = degrade(ramp, name, level, seed)
             changes.append(
-                float(result.mean() - ramp.mean())
-                if name == "meanshift"
-                else float(result.std() - ramp.std())
+                float(result.mean() - ramp.mean()) if name == "meanshift" else float(result.std() - ramp.std())
             )
         signs = {change > 0 for change in changes}
         assert len(signs) == 1, changes

@@ -26,8 +26,7 @@ def scene(height: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(2018)
     y, x = np.mgrid[0:height, 0:width] / 64.0
     channels = [
-        0.5 + 0.2 * np.sin(2.1 * x + k) * np.cos(1.3 * y - k) + 0.06 * np.sin(17.0 * x + 9.0 * y)
-        for k in range(3)
+        0.5 + 0.2 * np.sin(2.1 * x + k) * np.cos(1.3 * y - k) + 0.06 * np.sin(17.0 * x + 9.0 * y) for k in range(3)
     ]
     picture = np.stack(channels, axis=-1)
     for _ in range(12):
@@ -158,9 +157,7 @@ def test_pairs_keep_their_order(name: str, reference: np.ndarray) -> None:
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_flat_pictures_give_finite_scores(name: str, level: float, reference: np.ndarray) -> None:
     flat = np.full_like(reference, level)
-    assert full_reference(name, batch(flat), batch(flat)).item() == pytest.approx(
-        FR_METRICS[name].best, abs=1e-5
-    )
+    assert full_reference(name, batch(flat), batch(flat)).item() == pytest.approx(FR_METRICS[name].best, abs=1e-5)
     scores = torch.cat(
         [
             full_reference(name, batch(flat), batch(reference)),
@@ -183,9 +180,7 @@ def test_only_the_chromatic_metrics_see_a_change_of_colour(reference: np.ndarray
     darker = 0.2 + 0.6 * reference
     equal_luminance = np.linalg.inv(np.array(YIQ)) @ np.array([0.0, 0.2, -0.1])
     tinted = darker + equal_luminance * (np.arange(reference.shape[1]) % 64 < 32)[None, :, None]
-    scores = {
-        name: full_reference(name, batch(darker), batch(np.clip(tinted, 0, 1))).item() for name in NAMES
-    }
+    scores = {name: full_reference(name, batch(darker), batch(np.clip(tinted, 0, 1))).item() for name in NAMES}
     assert scores["fsim"] > 0.99
     assert scores["gmsd"] < 0.02
     assert scores["fsimc"] < scores["fsim"] - 0.005
@@ -197,9 +192,7 @@ def test_only_the_chromatic_metrics_see_a_change_of_colour(reference: np.ndarray
 def test_fsimc_of_grey_pictures_is_fsim(reference: np.ndarray) -> None:
     grey = np.repeat(reference[..., :1], 3, axis=-1)
     pair = batch(grey), batch(blurred(grey, 2))
-    torch.testing.assert_close(
-        full_reference("fsimc", *pair), full_reference("fsim", *pair), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(full_reference("fsimc", *pair), full_reference("fsim", *pair), atol=1e-4, rtol=0)
 
 
 def test_saliency_of_a_grey_picture_is_not_made_of_rounding_errors(reference: np.ndarray) -> None:
@@ -305,9 +298,7 @@ GOOD = torch.full((2, 3, 32, 32), 0.5)
         (GOOD, torch.cat((GOOD, GOOD)), "2 references"),
     ],
 )
-def test_pictures_that_do_not_fit_are_refused(
-    name: str, reference: Tensor, distorted: Tensor, said: str
-) -> None:
+def test_pictures_that_do_not_fit_are_refused(name: str, reference: Tensor, distorted: Tensor, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as caught:
         full_reference(name, reference, distorted)
     assert caught.value.fix

@@ -1,0 +1,114 @@
+"""Fake quantization: the numbers are those of the integer engines, and the placement is the promised one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from edge_iqa.models.efficientnet_lite import SameConv2d
+from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d, set_quantization
+from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+
+
+def test_activations_land_on_the_symmetric_grid_and_clip_at_127() -> None:
+    rounder = ActivationFakeQuant()
+    rounder(torch.tensor([-1.27, 0.5]))
+    rounder.observing = False
+    out = rounder(torch.tensor([-5.0, -0.004, 0.0, 0.006, 0.333, 5.0]))
+    assert torch.allclose(out, torch.tensor([-1.27, 0.0, 0.0, 0.01, 0.33, 1.27]), atol=1e-6)
+
+
+def test_gradient_passes_inside_the_range_and_stops_outside() -> None:
+    rounder = ActivationFakeQuant()
+    rounder(torch.tensor([1.0]))
+    rounder.observing = False
+    x = torch.tensor([0.3, 2.0], requires_grad=True)
+    rounder(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(7, 63), (8, 127)])
+def test_weights_have_one_scale_per_channel_and_the_promised_range(bits: int, largest: int) -> None:
+    conv = nn.Conv2d(3, 4, 3)
+    quantized = QuantConv2d(conv, bits)
+    integers = quantized.integer_weight()
+    assert integers.dtype == torch.int8
+    assert integers.abs().amax((1, 2, 3)).tolist() == [largest] * 4
+    restored = integers * quantized.weight_scale.view(-1, 1, 1, 1)
+    assert (restored - conv.weight).abs().max() <= quantized.weight_scale.max() / 2 + 1e-7
+
+
+def test_a_vanished_channel_keeps_its_bias_within_32_bits() -> None:
+    conv = nn.Conv2d(2, 2, 1)
+    with torch.no_grad():
+        conv.weight[0] = 1e-12
+        conv.bias.fill_(3.0)
+    steps = conv.bias / (0.01 * QuantConv2d(conv).weight_scale)
+    assert steps.abs().max() < 2**31
+
+
+def test_unrounded_module_equals_the_convolution_with_uneven_padding() -> None:
+    conv = SameConv2d(3, 5, 5, stride=2)
+    quantized = QuantConv2d(conv)
+    quantized.enabled = False
+    x = torch.randn(1, 3, 16, 16)
+    assert torch.allclose(quantized(x), conv(x), atol=1e-6)
+
+
+class _Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.body = nn.Conv2d(4, 4, 3, padding=1)
+        self.out = nn.ReLU()
+        self.fc = nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.relu(self.norm(self.stem(x))))
+        x = self.out(x + self.body(x))
+        out: torch.Tensor = self.fc(x.mean((2, 3)))
+        return out
+
+
+def test_rounding_is_placed_at_input_after_relu_after_pool_and_around_the_add() -> None:
+    model = _Residual().eval()
+    prepared = prepare(model)
+    order = [str(node.target) for node in prepared.graph.nodes if node.op in ("call_module", "call_function")]
+    names = [name.split(" ")[-1] for name in order]
+    assert names[:3] == ["activations.q0", "stem", "relu"]
+    assert names[3] == "activations.q1"
+    assert names[4:6] == ["pool", "activations.q1"]  # the pool passes its input's scale on
+    assert names[6:8] == ["body", "activations.q2"]
+    assert names[9:11] == ["out", "activations.q3"]
+    assert names[-1] == "fc"  # the head is left alone
+    assert not any("norm" in name for name in names)
+
+
+def test_folding_batch_norm_keeps_the_function(student: HirqaSLite) -> None:
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(fold_batch_norm(student)(x), student(x), atol=1e-5)
+
+
+def test_prepared_network_trains_and_can_be_switched_off(student: HirqaSLite) -> None:
+    prepared = prepare(student)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        prepared(x)
+    set_quantization(prepared, enabled=False)
+    with torch.no_grad():
+        assert torch.allclose(prepared(x), student(x), atol=1e-5)
+    set_quantization(prepared, enabled=True)
+    with torch.no_grad():
+        assert (prepared(x) - student(x)).abs().max() > 1e-5
+    prepared(x).sum().backward()
+    first = prepared.get_submodule("trunk.stem.0")
+    assert isinstance(first, QuantConv2d)
+    assert first.weight.grad is not None
+    assert first.weight.grad.abs().sum() > 0

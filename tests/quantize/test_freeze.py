@@ -1,0 +1,174 @@
+"""The Q/DQ graph and its unsigned dialect: same scores as training, right types, the clip kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import fx
+
+from edge_iqa.export.qdq import round_biases, unsigned_dialect
+from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.quantize.fake_quantization import set_quantization
+from edge_iqa.quantize.freeze import PixelInput, export_float, export_int8
+from edge_iqa.quantize.prepare import prepare
+
+SIZE = (64, 96)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A seeded student in all its forms."""
+
+    network: HirqaSLite
+    prepared: fx.GraphModule
+    float_graph: onnx.ModelProto
+    signed: onnx.ModelProto
+    pictures: list[NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def exported(student: HirqaSLite, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("graphs")
+    network = student
+    prepared = prepare(network)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (1, *SIZE, 3), dtype=np.uint8) for _ in range(6)]
+    set_quantization(prepared, enabled=False)
+    for picture in pictures:
+        _score(prepared, network, picture)
+    set_quantization(prepared, observing=False, enabled=True)
+    export_float(network, network.mean, network.std, SIZE, folder / "float.onnx")
+    export_int8(prepared, network.mean, network.std, SIZE, folder / "int8.onnx")
+    return Exported(network, prepared, onnx.load(folder / "float.onnx"), onnx.load(folder / "int8.onnx"), pictures)
+
+
+def _score(model: torch.nn.Module, network: HirqaSLite, picture: NDArray[np.uint8]) -> float:
+    with torch.no_grad():
+        return float(PixelInput(model, network.mean, network.std)(torch.from_numpy(picture)))
+
+
+def _run(model: onnx.ModelProto, picture: NDArray[np.uint8], *, plain: bool = True) -> float:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if plain:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return float(session.run(None, {"image": picture})[0][0, 0])
+
+
+def _initialisers(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+    return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+
+
+def test_float_graph_scores_as_the_network(exported: Exported) -> None:
+    for picture in exported.pictures:
+        assert abs(_run(exported.float_graph, picture) - _score(exported.network, exported.network, picture)) < 1e-5
+
+
+def test_signed_graph_scores_as_fake_quantization(exported: Exported) -> None:
+    for picture in exported.pictures:
+        expected = _score(exported.prepared, exported.network, picture)
+        assert abs(_run(exported.signed, picture) - expected) < 5e-3
+
+
+def test_contract_is_uint8_in_and_one_float_out(exported: Exported) -> None:
+    for model in (exported.float_graph, exported.signed, unsigned_dialect(exported.signed)):
+        image, score = model.graph.input[0], model.graph.output[0]
+        assert image.name == "image"
+        assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        assert [d.dim_value for d in image.type.tensor_type.shape.dim] == [1, *SIZE, 3]
+        assert score.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        assert [d.dim_value for d in score.type.tensor_type.shape.dim] == [1, 1]
+
+
+def test_signed_graph_has_zero_point_zero_and_seven_bit_weights(exported: Exported) -> None:
+    constants = _initialisers(exported.signed)
+    for node in exported.signed.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constants[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+    weights = [value for value in constants.values() if value.dtype == np.int8 and value.ndim == 4]
+    assert len(weights) == 37
+    assert all(np.abs(weight).max() == 63 for weight in weights)
+
+
+def test_no_padding_nodes_and_no_traces_of_the_source_are_left(exported: Exported) -> None:
+    for model in (exported.float_graph, exported.signed):
+        assert not [node for node in model.graph.node if node.op_type == "Pad"]
+        content = model.SerializeToString()
+        assert str(Path(__file__).parents[2]).encode() not in content
+        assert b".py" not in content
+
+
+def test_unsigned_dialect_keeps_the_range_and_the_clip(exported: Exported) -> None:
+    unsigned = unsigned_dialect(exported.signed)
+    before, after = _initialisers(exported.signed), _initialisers(unsigned)
+    producer = {name: node for node in exported.signed.graph.node for name in node.output}
+    after_relu = 0
+    for old, new in zip(exported.signed.graph.node, unsigned.graph.node, strict=True):
+        if old.op_type != "QuantizeLinear":
+            continue
+        scale, zero = after[new.input[1]], after[new.input[2]]
+        assert zero.dtype == np.uint8
+        top = (255 - int(zero)) * float(scale)
+        assert top == pytest.approx(127 * float(before[old.input[1]]), rel=1e-6)
+        source = producer.get(old.input[0])
+        if source is not None and source.op_type == "Relu":
+            assert int(zero) == 0
+            after_relu += 1
+        else:
+            assert int(zero) == 128
+    assert after_relu == 26
+    assert all(node.input[1] in before for node in exported.signed.graph.node if node.op_type == "QuantizeLinear")
+
+
+def test_unsigned_dialect_stays_near_fake_quantization_even_beyond_the_calibrated_range(
+    exported: Exported,
+) -> None:
+    unsigned = unsigned_dialect(exported.signed)
+    checker = np.zeros((1, *SIZE, 3), np.uint8)
+    checker[:, ::2, ::2] = 255  # far stronger contrast than the noise the ranges were set on
+    for picture in [*exported.pictures, checker]:
+        expected = _score(exported.prepared, exported.network, picture)
+        assert abs(_run(unsigned, picture) - expected) < 0.02
+
+
+def test_rounded_biases_lie_on_the_accumulator_grid_and_hardly_move_the_score(exported: Exported) -> None:
+    rounded = round_biases(exported.signed)
+    constants = _initialisers(rounded)
+    producer = {name: node for node in rounded.graph.node for name in node.output}
+    checked = 0
+    for conv in rounded.graph.node:
+        if conv.op_type != "Conv":
+            continue
+        scales = [constants[producer[name].input[1]].astype(np.float64) for name in conv.input[:2]]
+        steps = constants[conv.input[2]] / (scales[0] * scales[1])
+        small = np.abs(steps) < 2**20  # float32 holds the step exactly
+        assert np.abs(steps[small] - np.round(steps[small])).max() < 0.1
+        checked += int(small.sum())
+    assert checked > 1000
+    for picture in exported.pictures:
+        assert abs(_run(rounded, picture) - _run(exported.signed, picture)) < 5e-3
+
+
+def test_runtime_fuses_every_convolution_into_an_integer_kernel(exported: Exported, tmp_path: Path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    content = round_biases(unsigned_dialect(exported.signed)).SerializeToString()
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 37
+    assert kinds.count("Conv") == 0
