@@ -59,6 +59,7 @@ class Quantization:
     """How the int8 model holds its numbers."""
 
     weight_bits: int
+    float_layers: tuple[str, ...] = ()
     activation_bits: int = 8
     scheme: str = "symmetric, weights per output channel, activations per tensor, head and input/output float"
 

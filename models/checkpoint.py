@@ -93,7 +93,7 @@ def save_network(network: nn.Module, name: str, path: Path, notes: Mapping[str, 
     temporary.replace(path)
 
 
-def load_network(path: Path) -> tuple[nn.Module, str, dict[str, Any]]:
+def load_network(path: Path) -> tuple[HiRQA | StageStatistics, str, dict[str, Any]]:
     """Read what ``save_network`` wrote: the network in evaluation mode, its name and its notes.
 
     Raises InvalidInput where there is no file and ModelRefused where it is not one of ours or does not fit.
@@ -112,7 +112,7 @@ def load_network(path: Path) -> tuple[nn.Module, str, dict[str, Any]]:
             f"{path.name} was not written by this version of edge-iqa",
             why=f"schema_version {header.get('schema_version')!r}, network {name!r}",
         )
-    network: nn.Module
+    network: HiRQA | StageStatistics
     if name == "stage-statistics":
         network = StageStatistics()
         load_imagenet(network.trunk)

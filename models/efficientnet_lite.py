@@ -60,7 +60,8 @@ class SameConv2d(nn.Conv2d):
         return F.pad(x, self.same_padding) if any(self.same_padding) else x
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(self.pad(x), self.weight, self.bias)
+        out: Tensor = self._conv_forward(self.pad(x), self.weight, self.bias)
+        return out
 
 
 class MBConv(nn.Module):

@@ -23,6 +23,8 @@ class StageStatistics(nn.Module):
 
     mean = LITE_MEAN
     std = LITE_STD
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge_iqa.decode import read_image
 from edge_iqa.errors import InvalidInput
 from edge_iqa.models.degradations import DEGRADATIONS, Step, apply_steps, draw_steps
 from edge_iqa.models.fr import full_reference
@@ -113,6 +114,11 @@ def plan_versions(rng: np.random.Generator) -> list[tuple[Step, ...]]:
     return plan
 
 
+def to_pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round a picture in [0, 1] to uint8."""
+    return np.asarray(np.round(image * 255), np.uint8)
+
+
 def _make_crop(
     task: tuple[str, int, SynthesisSpec],
 ) -> tuple[NDArray[np.uint8], list[tuple[Step, ...]], dict[str, NDArray[np.float32]]]:
@@ -120,16 +126,10 @@ def _make_crop(
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     rng = np.random.default_rng([spec.seed, index])
-    decoded = cv2.imread(path, cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise InvalidInput(f"{path} cannot be decoded", fix="remove it from the folder")
-    photograph = np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
-    crop = cut_crop(photograph, spec.crop_size, rng)
+    crop = cut_crop(read_image(path), spec.crop_size, rng)
     plan = plan_versions(rng)
-    pristine = crop.astype(np.float32) / 255
-    pictures = np.stack(
-        [np.round(apply_steps(pristine, steps) * 255).astype(np.uint8) if steps else crop for steps in plan]
-    )
+    pristine = np.asarray(crop, np.float32) / np.float32(255)
+    pictures = np.stack([to_pixels(apply_steps(pristine, steps)) if steps else crop for steps in plan])
     batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     metrics = {name: full_reference(name, batch[:1], batch).numpy() for name in spec.metrics}
     return pictures, plan, metrics

@@ -61,7 +61,7 @@ def quality_targets(data: SyntheticSet, metrics: tuple[str, ...]) -> NDArray[np.
         for number in range(int(series.max()) + 1):
             members = np.flatnonzero(series == number)  # in order of rising level
             target[crop, members] = np.minimum.accumulate(target[crop, members])
-    return target.astype(np.float32)
+    return np.asarray(target, np.float32)
 
 
 def _fractional_ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -108,7 +108,7 @@ def fit_head(network: StageStatistics, features: Tensor, targets: Tensor, spec: 
         scores = torch.sigmoid(network.logit(features[crops].flatten(0, 1))).squeeze(1)
         loss = hirqa_loss(scores, targets[crops].flatten(), pair_weight=spec.pair_weight, generator=generator)
         optimizer.zero_grad()
-        (loss + spec.penalty * network.fc.weight.square().sum()).backward()
+        (loss + spec.penalty * network.fc.weight.square().sum()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(float(loss.detach()))

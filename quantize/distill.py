@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.models.lite import TAP_WIDTHS, HirqaSLite
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import TeacherNetwork, normalised
 from edge_iqa.quantize.recipe import FloatStage
@@ -96,8 +97,8 @@ def distill(
     """Train ``student`` in place for ``spec.steps`` steps; ``progress`` gets step, steps and the loss."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    reader = nn.Linear(student.fc[0].in_features, targets.components.shape[2])
-    groups = [
+    reader = nn.Linear(sum(TAP_WIDTHS), targets.components.shape[2])
+    groups: list[dict[str, Any]] = [
         {"params": student.trunk.parameters(), "lr": spec.trunk_learning_rate},
         {"params": [*student.readers.parameters(), *student.fc.parameters(), *reader.parameters()]},
     ]
@@ -120,7 +121,7 @@ def distill(
             + spec.feature_weight * F.mse_loss(reader(embedding), targets.components[crops, versions])
         )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimizer.step()
         schedule.step()

@@ -107,7 +107,8 @@ class QuantConv2d(nn.Conv2d):
             weight = torch.fake_quantize_per_channel_affine(
                 weight, self.weight_scale, zeros, 0, -self.weight_max, self.weight_max
             )
-        return self._conv_forward(x, weight, self.bias)
+        out: Tensor = self._conv_forward(x, weight, self.bias)
+        return out
 
 
 def set_quantization(model: nn.Module, *, observing: bool | None = None, enabled: bool | None = None) -> None:

@@ -32,6 +32,9 @@ OUTPUT_NAME = "score"
 class PixelInput(nn.Module):
     """Put uint8 pixels in front of a network: ``(1, H, W, 3)`` uint8 → the network's ``(1, 1)`` float32."""
 
+    offset: Tensor
+    factor: Tensor
+
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network
@@ -61,10 +64,13 @@ class _QuantizeDequantize(nn.Module):
 class _DequantizedConv(nn.Module):
     """A convolution on int8 weights behind a dequantization; padding is given per side."""
 
+    bias: Tensor
+
     def __init__(self, conv: QuantConv2d) -> None:
         super().__init__()
         self.same_padding = conv.same_padding
-        self.stride, self.padding = conv.stride, conv.padding
+        self.stride = conv.stride
+        self.padding = (int(conv.padding[0]), int(conv.padding[1]))
         self.dilation, self.groups = conv.dilation, conv.groups
         self.limit = conv.weight_max
         assert conv.bias is not None

@@ -23,6 +23,7 @@ from edge_iqa.export.openvino import to_openvino
 from edge_iqa.export.qdq import round_biases, unsigned_dialect
 from edge_iqa.export.tflite import onnx_to_tflite
 from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.freeze import export_float, export_int8
 
 GOLDEN_TOLERANCE = 0.02
@@ -54,6 +55,15 @@ def shorten_mantissa(network: nn.Module, bits: int = 15) -> None:
         for value in network.state_dict().values():
             if value.dtype == torch.float32:
                 value.copy_(((value.contiguous().view(torch.int32) + half) & kept).view(torch.float32))
+
+
+def float_layers(prepared: fx.GraphModule) -> tuple[str, ...]:
+    """Return the names of the layers with weights that stay float."""
+    return tuple(
+        name
+        for name, module in prepared.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and not isinstance(module, QuantConv2d))
+    )
 
 
 def export_models(student: Student) -> dict[str, bytes]:
@@ -130,7 +140,7 @@ def package(
         name=student.name,
         model=student.model,
         preprocess=student.preprocess,
-        quantization=Quantization(student.weight_bits),
+        quantization=Quantization(student.weight_bits, float_layers(student.prepared)),
         files={},
         golden_tolerance=GOLDEN_TOLERANCE,
         provenance=dict(provenance),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 import operator
+from collections.abc import Iterable
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
+from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 
 
@@ -47,23 +49,42 @@ def fold_batch_norm(model: nn.Module) -> fx.GraphModule:
     return graph_module
 
 
-def prepare(model: nn.Module, *, weight_bits: int = 7) -> fx.GraphModule:
+def prepare(
+    model: nn.Module,
+    *,
+    weight_bits: int = 7,
+    batches: Iterable[Tensor] = (),
+    float_prefixes: tuple[str, ...] = (),
+) -> fx.GraphModule:
     """Return a copy of ``model`` with fake quantization; it trains like the original.
 
-    ``weight_bits`` is 7 (safe on every processor) or 8.
+    ``weight_bits`` is 7 (safe on every processor) or 8. On ``batches`` of normalised pictures ``(N, 3, H, W)`` channel
+    ranges are measured and equalized first; without them they stay as they are. Convolutions whose names start with one
+    of ``float_prefixes`` stay float, and so does what they alone read.
     """
     graph_module = fold_batch_norm(model)
-    modules = dict(graph_module.named_modules())
+    pictures = list(batches)
+    if pictures:
+        equalize(graph_module, pictures)
     graph = graph_module.graph
-    for name, module in modules.items():
-        if isinstance(module, nn.Conv2d):
+    for name, module in list(graph_module.named_modules()):
+        if isinstance(module, nn.Conv2d) and not name.startswith(float_prefixes or ("\0",)):
             _replace(graph_module, name, QuantConv2d(module, weight_bits))
     modules = dict(graph_module.named_modules())
     rounders = nn.ModuleDict()
     graph_module.add_module("activations", rounders)
     owner: dict[fx.Node, str] = {}
 
+    def module_of(node: fx.Node) -> nn.Module | None:
+        return modules.get(str(node.target)) if node.op == "call_module" else None
+
+    def only_float_reads(node: fx.Node) -> bool:
+        readers = [module_of(user) for user in node.users]
+        return bool(readers) and all(type(reader) in (nn.Conv2d, SameConv2d) for reader in readers)
+
     def insert_after(node: fx.Node, name: str | None = None) -> None:
+        if only_float_reads(node):
+            return
         if name is None:
             name = f"q{len(rounders)}"
             rounders[name] = ActivationFakeQuant()
@@ -73,16 +94,16 @@ def prepare(model: nn.Module, *, weight_bits: int = 7) -> fx.GraphModule:
         owner[quantized] = name
 
     for node in list(graph.nodes):
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        module = module_of(node)
         is_add = node.op == "call_function" and node.target in (operator.add, torch.add)
         if node.op == "placeholder":
             insert_after(node)
-        elif isinstance(module, QuantConv2d) or is_add:
+        elif isinstance(module, nn.Conv2d) or is_add:
             users = list(node.users)
-            feeds_relu = len(users) == 1 and isinstance(modules.get(str(users[0].target)), nn.ReLU)
+            feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU)
             insert_after(users[0] if feeds_relu else node)
         elif isinstance(module, nn.MaxPool2d):
-            insert_after(node, owner[node.args[0]])
+            insert_after(node, owner.get(node.args[0]))
     graph.lint()
     graph_module.recompile()
     return graph_module

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,8 +29,8 @@ from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.distill import TeacherTargets, distill, teacher_targets
-from edge_iqa.quantize.package import Student, package, shorten_mantissa
-from edge_iqa.quantize.qat import train_quantized
+from edge_iqa.quantize.package import Student, float_layers, package, shorten_mantissa
+from edge_iqa.quantize.qat import float_prefixes, train_quantized
 from edge_iqa.quantize.recipe import Recipe
 
 STUDENT = "hirqa-s-lite"
@@ -77,7 +77,7 @@ def quantize(
             workers=2,
             progress=lambda done, total: report("distorting", done, total, None),
         )
-        targets = _targets(cast(TeacherNetwork, teacher), data, folder / "targets.safetensors", teacher_path, report)
+        targets = _targets(teacher, data, folder / "targets.safetensors", teacher_path, report)
         student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher_path, report)
         prepared = train_quantized(
             student,
@@ -159,7 +159,7 @@ def _float_student(
     report: Report,
 ) -> HirqaSLite:
     student = HirqaSLite()
-    key = f"{file_sha256(teacher_path)} {recipe!r} {data.data_sha256}"
+    key = f"{file_sha256(teacher_path)} {recipe.float_stage!r} {recipe.seed} {data.spec!r} {data.data_sha256}"
     stored = _read_cache(path, key)
     if stored is not None:
         student.load_state_dict(stored)
@@ -207,7 +207,11 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
     from edge_iqa.quantize.prepare import prepare
 
     student = HirqaSLite().eval()
-    prepared = prepare(student, weight_bits=recipe.qat_stage.weight_bits)
+    prepared = prepare(
+        student,
+        weight_bits=recipe.qat_stage.weight_bits,
+        float_prefixes=float_prefixes(recipe.qat_stage.float_blocks),
+    )
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = sum(layer.weight.numel() for layer in layers)
     return {
@@ -218,7 +222,7 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
         "float_steps": recipe.float_stage.steps,
         "qat_steps": recipe.qat_stage.steps,
         "int8_layers": len(layers),
-        "float_layers": ["fc (head)"],
+        "float_layers": list(float_layers(prepared)),
         "weight_bits": recipe.qat_stage.weight_bits,
         "int8_weight_bytes": weights,
         "float_weight_bytes": 4 * sum(parameter.numel() for parameter in student.parameters()),

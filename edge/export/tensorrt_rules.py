@@ -197,8 +197,8 @@ def _check_dequantize(view: GraphView, node: Any) -> Iterator[Finding]:
         theirs = view.values(source.input[1])
         # Weights that are integers already pass through a QuantizeLinear of scale 1.
         prequantized = weights is not None and theirs is not None and bool(np.all(theirs == 1))
-        both = scale is not None and theirs is not None
-        if both and not prequantized and not np.array_equal(scale, theirs):
+        known = scale is not None and theirs is not None
+        if known and not prequantized and not np.array_equal(np.asarray(scale), np.asarray(theirs)):
             yield Finding("pair", label(node), f"its scale differs from that of {label(source)}")
     elif weights is None:
         yield Finding("weight", label(node), "it dequantizes what is neither quantized nor constant")

@@ -8,6 +8,7 @@ from torch import nn
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d, set_quantization
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
 
@@ -112,3 +113,32 @@ def test_prepared_network_trains_and_can_be_switched_off(student: HirqaSLite) ->
     assert isinstance(first, QuantConv2d)
     assert first.weight.grad is not None
     assert first.weight.grad.abs().sum() > 0
+
+
+def test_layers_kept_float_are_not_rounded_and_their_border_is(student: HirqaSLite) -> None:
+    prepared = prepare(student, float_prefixes=("trunk.stem.", "trunk.blocks.0."))
+    kinds = {name: type(module) for name, module in prepared.named_modules()}
+    assert kinds["trunk.stem.0"] is SameConv2d
+    assert kinds["trunk.blocks.0.layers.3"] is SameConv2d
+    assert kinds["trunk.blocks.1.layers.0"] is QuantConv2d
+    order = [str(node.target) for node in prepared.graph.nodes if node.op == "call_module"]
+    first = order.index("activations.q0")
+    assert order[first - 1 : first + 2] == ["trunk.blocks.0.layers.3", "activations.q0", "trunk.blocks.1.layers.0"]
+    assert sum(kind is ActivationFakeQuant for kind in kinds.values()) == 44 - 4
+
+
+def test_equalizing_changes_ranges_but_not_the_function(student: HirqaSLite) -> None:
+    with torch.no_grad():
+        student.trunk.stem[1].weight[3] *= 40.0  # one channel far above the others
+    batch = torch.randn(2, 3, 64, 64)
+    folded = fold_batch_norm(student)
+    with torch.no_grad():
+        expected = folded(batch)
+    before = folded.get_submodule("trunk.stem.0").weight.detach().abs().amax((1, 2, 3))
+    assert equalize(folded, [batch]) > 10
+    after = folded.get_submodule("trunk.stem.0").weight.detach().abs().amax((1, 2, 3))
+    with torch.no_grad():
+        assert torch.allclose(folded(batch), expected, atol=1e-4)
+    assert after.max() / after.median() < 0.5 * before.max() / before.median()
+    with torch.no_grad():
+        student.trunk.stem[1].weight[3] /= 40.0

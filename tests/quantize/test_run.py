@@ -110,4 +110,5 @@ def test_plan_counts_layers_without_training() -> None:
     found = plan(RECIPE, photographs=2)
     assert found["int8_layers"] == 37
     assert found["pictures"] == 24
+    assert found["float_layers"] == ["fc.0"]
     assert 600_000 < found["int8_weight_bytes"] < 800_000
