@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-LEAST_RANGE = 1e-3  # of the largest channel; a dead channel is not blown up further
+LEAST_RANGE = 0.01  # of the largest channel; weaker ones are treated as if they had this much
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def _channel_ranges(folded: fx.GraphModule, names: set[str], batches: Iterable[T
 
 @torch.no_grad()
 def _rescale(link: _Link, ranges: Tensor) -> None:
+    dead = ranges == 0  # such a channel carries nothing: blowing it up would only inflate its bias
     ranges = ranges.clamp(min=float(ranges.max()) * LEAST_RANGE)
     if link.second.groups == 1:
         weights = link.second.weight.abs().amax((0, 2, 3))
@@ -99,6 +100,7 @@ def _rescale(link: _Link, ranges: Tensor) -> None:
     else:
         factor = ranges.clone()
     factor /= factor.log().mean().exp()  # keep the middle channel where it was
+    factor[dead] = 1.0
     link.first.weight.div_(factor.view(-1, 1, 1, 1))
     if link.first.bias is not None:
         link.first.bias.div_(factor)

@@ -15,7 +15,7 @@ from edge_iqa.models.efficientnet_lite import SameConv2d
 
 ACTIVATION_MAX = 127
 WEIGHT_MAX = {7: 63, 8: 127}
-LEAST_WEIGHT_RANGE = 1e-4  # of the layer's largest weight
+LEAST_WEIGHT_RANGE = 1e-3  # of the layer's largest weight
 
 
 class ActivationFakeQuant(nn.Module):

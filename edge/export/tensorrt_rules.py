@@ -256,6 +256,9 @@ def _check_scale(view: GraphView, node: Any, *, per_tensor: bool) -> Iterator[Fi
 
 
 def _check_conv(view: GraphView, node: Any) -> Iterator[Finding]:
+    if all(view.maker(name) != "DequantizeLinear" for name in node.input[:2]):
+        yield Finding("float-conv", label(node), "neither its input nor its weight is quantized: it runs in float")
+        return
     for index, role in ((0, "input"), (1, "weight")):
         name = node.input[index]
         if view.maker(name) != "DequantizeLinear":

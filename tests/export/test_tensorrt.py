@@ -113,8 +113,12 @@ def test_a_right_graph_passes() -> None:
 
 
 def test_the_embedded_bundles_signed_graph_passes() -> None:
-    files = read_bundle(default_bundle_path()).files
-    assert check_tensorrt_graph(onnx.load_model_from_string(files["model.int8.onnx"])) == []
+    bundle = read_bundle(default_bundle_path())
+    files = bundle.files
+    signed = onnx.load_model_from_string(files["model.int8.onnx"])
+    kept_float = [name for name in bundle.manifest.quantization.float_layers if name.startswith("trunk.")]
+    assert check_tensorrt_graph(signed, float_convolutions=len(kept_float)) == []
+    assert {finding.rule for finding in check_tensorrt_graph(signed)} <= {"float-conv"}
     unsigned = onnx.load_model_from_string(files["model.int8.u8.onnx"])
     assert {"signed", "zero-point"} <= rules(unsigned)
 
@@ -380,10 +384,12 @@ def test_the_compiler_makes_every_convolution_int8(capability: str) -> None:
 
 def test_the_compiler_takes_the_embedded_bundle() -> None:
     pytest.importorskip("tensorrt_rtx")
-    files = read_bundle(default_bundle_path()).files
+    bundle = read_bundle(default_bundle_path())
+    files = bundle.files
     report = compile_ahead_of_time(files["model.int8.onnx"])
     assert report.convolutions > 10
-    assert report.all_convolutions_int8
+    kept_float = [name for name in bundle.manifest.quantization.float_layers if name.startswith("trunk.")]
+    assert report.convolutions - report.int8_convolutions <= len(kept_float)
     assert not compile_ahead_of_time(files["model.onnx"]).int8_convolutions
 
 
