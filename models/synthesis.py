@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -162,7 +163,8 @@ def synthesize(
     pictures = np.lib.format.open_memmap(cache / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
     plans: list[list[tuple[Step, ...]]] = []
     metrics = {name: np.zeros(shape[:2], np.float32) for name in spec.metrics}
-    with ProcessPoolExecutor(workers) as pool:
+    # Spawned, not forked: a fork of a process whose OpenMP threads have run may never return from the next one.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for index, (made, plan, values) in enumerate(pool.map(_make_crop, tasks, chunksize=2)):
             pictures[index] = made
             plans.append(plan)

@@ -28,7 +28,7 @@ from edge_iqa.models.teacher import TeacherNetwork, extract_features
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
 from edge_iqa.quantize.card import write_card
-from edge_iqa.quantize.distill import TeacherTargets, distill, teacher_targets
+from edge_iqa.quantize.distill import TeacherTargets, distill, refit_head, teacher_targets
 from edge_iqa.quantize.package import Student, float_layers, package
 from edge_iqa.quantize.qat import float_prefixes, train_quantized
 from edge_iqa.quantize.recipe import Recipe
@@ -173,6 +173,7 @@ def _float_student(
         recipe.seed,
         lambda step, total, loss: report("distilling", step, total, loss),
     )
+    refit_head(student, data, targets)
     _write_cache(path, key, student.state_dict())
     return student
 
