@@ -155,5 +155,7 @@ def refit_head(
     scaled = ((embeddings - centre) / spread).double()
     gram = scaled.T @ scaled + penalty * torch.eye(scaled.shape[1], dtype=torch.float64)
     weight = torch.linalg.solve(gram, scaled.T @ (wanted - wanted.mean())).float() / spread
-    student.fc[0].weight.copy_(weight[None])
-    student.fc[0].bias.copy_(wanted.mean().float() - weight @ centre)
+    head = student.fc[0]
+    assert isinstance(head, nn.Linear)
+    head.weight.copy_(weight[None])
+    head.bias.copy_(wanted.mean().float() - weight @ centre)
