@@ -23,7 +23,7 @@ from edge_iqa.decode import read_image
 from edge_iqa.models.checkpoint import file_sha256, load_network
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.memory import keep_freed_memory
-from edge_iqa.models.synthesis import SyntheticSet, find_photographs, synthesize
+from edge_iqa.models.synthesis import VERSIONS, SyntheticSet, find_photographs, synthesize
 from edge_iqa.models.teacher import TeacherNetwork, extract_features
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
@@ -218,7 +218,7 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
         "student": STUDENT,
         "input": f"{recipe.width}x{recipe.height}",
         "photographs": photographs,
-        "pictures": photographs * recipe.data.crops_per_photograph * 12,
+        "pictures": photographs * recipe.data.crops_per_photograph * VERSIONS,
         "float_steps": recipe.float_stage.steps,
         "qat_steps": recipe.qat_stage.steps,
         "int8_layers": len(layers),
