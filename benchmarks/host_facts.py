@@ -8,6 +8,11 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_iqa.devices import sysfs
+from edge_iqa.devices.facts import board_name
+from edge_iqa.devices.power_mode import read_power_mode
+from edge_iqa.devices.profile import detect_profile
+
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve")
 
 
@@ -16,7 +21,8 @@ class HostFacts:
     """Processor, memory and software; None where the system does not tell.
 
     ``cpus`` are those this process may use, ``load_average`` is that of the minute before the benchmark:
-    other work on the machine shows there.
+    other work on the machine shows there. ``profile`` names the device profile that fits, ``cpu_max_mhz`` is the
+    highest clock that cpufreq allows, or else the one that /proc/cpuinfo shows.
     """
 
     cpu_model: str | None
@@ -28,6 +34,10 @@ class HostFacts:
     os: str
     python: str
     load_average: float | None
+    profile: str | None
+    power_mode: str | None
+    cpu_governor: str | None
+    cpu_max_mhz: float | None
 
 
 def read_host_facts() -> HostFacts:
@@ -35,17 +45,26 @@ def read_host_facts() -> HostFacts:
     processor = _read_lines("/proc/cpuinfo")
     flags = _value(processor, ("flags", "Features")) or ""
     memory = _value(_read_lines("/proc/meminfo"), ("MemTotal",))
-    board = "".join(_read_lines("/proc/device-tree/model")[:1]).strip("\x00 ")
+    board = board_name()
+    cpu_model = _value(processor, ("model name", "Model", "Hardware")) or platform.processor() or None
+    known_flags = [flag for flag in _CPU_FLAGS if flag in flags.split()]
+    profile = detect_profile(board, cpu_model, known_flags)
+    system = Path("/sys")
+    shown_mhz = _value(processor, ("cpu MHz",))
     return HostFacts(
-        cpu_model=_value(processor, ("model name", "Model", "Hardware")) or platform.processor() or None,
+        cpu_model=cpu_model,
         architecture=platform.machine(),
         cpus=usable_cpus(),
-        cpu_flags=[flag for flag in _CPU_FLAGS if flag in flags.split()],
+        cpu_flags=known_flags,
         memory_mb=int(memory.split()[0]) // 1024 if memory else None,
-        board=board or None,
+        board=board,
         os=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        profile=None if profile is None else profile.name,
+        power_mode=read_power_mode(system),
+        cpu_governor=sysfs.cpu_governor(system),
+        cpu_max_mhz=sysfs.cpu_max_mhz(system) or (float(shown_mhz) if shown_mhz else None),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_iqa.benchmarks.camera_path import through_camera
 from edge_iqa.benchmarks.distortions import VARIANTS, distort
 from edge_iqa.decode import read_image
 from edge_iqa.errors import ImageError, InvalidInput
@@ -19,7 +20,10 @@ TIMING_BYTES = 192 * 1024**2  # decoded pictures that a worker holds at a time
 
 @dataclass(frozen=True)
 class BenchPicture:
-    """One picture: a file, and the distortion it gets once decoded; ``name`` is relative to its folder."""
+    """One picture: a file, and the distortion it gets once decoded; ``name`` is relative to its folder.
+
+    ``camera`` is a step of the camera path (``camera_path.CAMERA_STEPS``) that comes after it.
+    """
 
     path: str
     name: str
@@ -27,11 +31,14 @@ class BenchPicture:
     distortion: str | None = None
     strength: float = 0.0
     seed: int = 0
+    camera: str | None = None
 
     def load(self) -> NDArray[np.uint8]:
         """Return the picture as uint8 RGB ``(H, W, 3)``; raises ImageError."""
         pixels = read_image(self.path)
-        return pixels if self.distortion is None else distort(pixels, self.distortion, self.strength, self.seed)
+        if self.distortion is not None:
+            pixels = distort(pixels, self.distortion, self.strength, self.seed)
+        return pixels if self.camera is None else through_camera(pixels, self.camera)
 
 
 @dataclass(frozen=True)

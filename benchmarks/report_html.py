@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
-from edge_iqa.benchmarks.drift import flipped
+from edge_iqa.benchmarks.drift import Drift, flipped
+from edge_iqa.benchmarks.report_device import device_section, sustained_section
 from edge_iqa.benchmarks.report_files import json_document
+from edge_iqa.benchmarks.report_limits import estimates_section, roofline_section
 from edge_iqa.benchmarks.report_style import STYLE
 from edge_iqa.benchmarks.report_table import number
+from edge_iqa.benchmarks.report_waterfall import waterfall_section
 from edge_iqa.benchmarks.results import BenchResult, Row
 from edge_iqa.benchmarks.svg_plots import Strip, latency_strips, score_scatter
 
@@ -46,12 +50,23 @@ _COSTS_HEAD = (
 )
 
 
-def html_text(result: BenchResult) -> str:
-    """Return the page."""
+def html_text(result: BenchResult, previews: Mapping[int, bytes] | None = None) -> str:
+    """Return the page; ``previews`` are small JPEGs of flipped pictures by position (``flips.thumbnails``)."""
     title = escape(f"edge-iqa bench: {result.bundle.name} on {result.settings.device}")
     name, device = escape(result.bundle.name), escape(result.settings.device)
     rows = result.rows
-    body = [_verdicts(rows), _latency(rows), _drift(result), _tables(rows), _facts(result)]
+    body = [
+        _verdicts(rows),
+        _latency(rows),
+        sustained_section(rows),
+        _drift(result, previews or {}),
+        waterfall_section(result.waterfall),
+        device_section(rows) if rows else "",
+        roofline_section(rows),
+        _tables(rows),
+        estimates_section(result.estimates),
+        _facts(result),
+    ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -66,11 +81,17 @@ def _lead(result: BenchResult) -> str:
     day, time = result.created_utc[:10], result.created_utc[11:16]
     settings = result.settings
     threads = f"{settings.threads} thread{'' if settings.threads == 1 else 's'}"
-    return f"{machine}, {threads}, mode {settings.plan.mode}, {result.images.n} pictures, {day} {time} UTC"
+    if not result.rows:
+        return f"Estimates only, {day} {time} UTC"
+    where = "" if result.remote is None else f"{result.remote.name}: "
+    pictures = f"{result.images.n} pictures"
+    return f"{where}{machine}, {threads}, mode {settings.plan.mode}, {pictures}, {day} {time} UTC"
 
 
 def _verdicts(rows: Sequence[Row]) -> str:
     cards = []
+    if not rows:
+        return ""
     for row in rows:
         reasons = "".join(f"<li>{_prose(reason)}</li>" for reason in row.reasons)
         time = "" if row.latency_ms.p50 is None else f"<b>{number(row.latency_ms.p50)}</b> ms median"
@@ -95,12 +116,12 @@ def _latency(rows: Sequence[Row]) -> str:
     )
 
 
-def _drift(result: BenchResult) -> str:
+def _drift(result: BenchResult, previews: Mapping[int, bytes]) -> str:
     compared = [row for row in result.rows if row.drift is not None]
     if not compared or compared[0].drift is None:
         return ""
     reference, threshold = compared[0].drift.reference, compared[0].drift.threshold
-    figures = "".join(_drift_figure(row, result) for row in compared)
+    figures = "".join(_drift_figure(row, result, previews) for row in compared)
     return (
         f"<section><h2>Score drift</h2><p>Each dot is a picture: its score here against {escape(reference)}. "
         f"Dashed lines: the threshold {threshold:.4f}. Where keep and drop are exchanged, the dot is a ring."
@@ -108,31 +129,49 @@ def _drift(result: BenchResult) -> str:
     )
 
 
-def _drift_figure(row: Row, result: BenchResult) -> str:
+def _drift_figure(row: Row, result: BenchResult, previews: Mapping[int, bytes]) -> str:
     drift = row.drift
     if drift is None:
         return ""
     srcc = "not defined" if drift.srcc is None else f"{drift.srcc:.4f}"
     plot = score_scatter(result.reference_scores, row.scores, drift.threshold, row.label)
     flips = flipped(result.reference_scores, row.scores, drift.threshold)
-    scores = zip(result.images.names, result.reference_scores, row.scores, flips, strict=True)
     exchanged = [
-        f"<li>{escape(name)}: {expected:.4f} to {found:.4f}</li>" for name, expected, found, flip in scores if flip
+        f"<li>{_preview(position, previews)}{escape(name)}: {expected:.4f} to {found:.4f}</li>"
+        for position, (name, expected, found, flip) in enumerate(
+            zip(result.images.names, result.reference_scores, row.scores, flips, strict=True)
+        )
+        if flip
     ]
     details = ""
     if exchanged:
         listed = "".join(exchanged[:_MAX_FLIPS])
         if len(exchanged) > _MAX_FLIPS:
             listed += f"<li>{len(exchanged) - _MAX_FLIPS} more, see the scores in the JSON</li>"
-        details = f"<details><summary>Which pictures flip</summary><ul>{listed}</ul></details>"
+        details = f"<details><summary>Which pictures flip</summary><ul class='flips'>{listed}</ul></details>"
     return (
         f"<figure><figcaption><b>{escape(row.label)}</b><br>SROCC {srcc}, "
-        f"largest difference {drift.max_abs:.4f}, {drift.flips} of {drift.n} flip</figcaption>"
+        f"largest difference {drift.max_abs:.4f}, {drift.flips} of {drift.n} flip{_restoring(drift)}</figcaption>"
         f"{plot}{details}</figure>"
     )
 
 
+def _restoring(drift: Drift) -> str:
+    if drift.flips == 0 or drift.restoring_threshold in (None, drift.threshold):
+        return ""
+    return f"; threshold {drift.restoring_threshold:.4f} restores the keep rate here"
+
+
+def _preview(position: int, previews: Mapping[int, bytes]) -> str:
+    if position not in previews:
+        return ""
+    data = base64.b64encode(previews[position]).decode("ascii")
+    return f'<img alt="" src="data:image/jpeg;base64,{data}"> '
+
+
 def _tables(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
     return (
         "<section><h2>All numbers</h2><p>Latency and its stages in milliseconds. A percentile is left out "
         "where MLPerf's early-stopping rule asks for more samples.</p>"
@@ -191,6 +230,8 @@ def _facts(result: BenchResult) -> str:
         "Runtimes": {row.runtime: row.runtime_version for row in result.rows},
         "Tool": document["tool"],
     }
+    if document["remote"] is not None:
+        groups["Over ssh"] = document["remote"]
     blocks = []
     for name, facts in groups.items():
         entries = "".join(
@@ -203,6 +244,8 @@ def _facts(result: BenchResult) -> str:
 def _fact(value: object) -> str:
     if value is None or value == []:
         return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)
 
 

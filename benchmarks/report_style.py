@@ -3,11 +3,15 @@
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f8; --card: #fff; --text: #1c2329; --soft: #59646e;
   --line: #d9dee2;
-  --fp32: #6b7785; --int8: #0f7c8c; --good: #1a7f4b; --bad: #b3261e; --warn: #9a5b00; --off: #59646e; }
+  --fp32: #6b7785; --int8: #0f7c8c;
+  --good: #1a7f4b; --bad: #b3261e; --warn: #9a5b00; --off: #59646e;
+  --line0: #0f7c8c; --line1: #b3541e; --line2: #6a4fb0; --line3: #1a7f4b;
+  --line4: #b3261e; --line5: #59646e; }
 @media (prefers-color-scheme: dark) { :root { --page: #12171b; --card: #1b2227; --text: #e6eaed; --soft:
   #9aa6b0;
   --line: #323c44; --fp32: #9aa7b4; --int8: #3fb6c6; --good: #56c288; --bad: #f2827a; --warn: #e3a64a;
-  --off: #9aa6b0; } }
+  --off: #9aa6b0; --line0: #3fb6c6; --line1: #e8935a; --line2: #b39cf0; --line3: #56c288; --line4: #f2827a;
+  --line5: #9aa6b0; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, "Segoe UI",
   Roboto, sans-serif; }
@@ -60,4 +64,27 @@ table { width: 100%; } .scroll + .scroll { margin-top: 12px; }
 code { font: inherit; white-space: nowrap; }
 details { font-size: 13px; margin-top: 6px; } summary { cursor: pointer; color: var(--soft); }
 details ul { margin: 4px 0; padding-left: 18px; overflow-wrap: anywhere; }
+ul.plain { margin: 4px 0; padding-left: 18px; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
+ul.flips { list-style: none; padding: 0; display: grid; gap: 6px; } ul.flips li { display: flex; gap: 8px;
+  align-items: center; min-width: 0; }
+ul.flips img { width: 80px; height: auto; border-radius: 4px; flex: none; }
+.soft { color: var(--soft); font-weight: 400; }
+h3 { margin-top: 14px; } .facts h3 { margin-top: 0; }
+.wide + .scroll, .narrow + .scroll { margin-top: 12px; }
+svg .bar { fill-opacity: .55; stroke: none; } svg .mark { stroke-width: 2; }
+svg .trace { fill: none; stroke-width: 1.8; } svg .point { stroke: none; }
+svg .line0 { stroke: var(--line0); } svg .line1 { stroke: var(--line1); } svg .line2 { stroke: var(--line2); }
+svg .line3 { stroke: var(--line3); } svg .line4 { stroke: var(--line4); } svg .line5 { stroke: var(--line5); }
+svg .point.line0 { fill: var(--line0); } svg .point.line1 { fill: var(--line1); }
+svg .point.line2 { fill: var(--line2); } svg .point.line3 { fill: var(--line3); }
+svg .point.line4 { fill: var(--line4); } svg .point.line5 { fill: var(--line5); }
+.keys { display: flex; flex-wrap: wrap; gap: 2px 8px; align-items: center; font-size: 13px; }
+.key { width: 14px; height: 3px; display: inline-block; }
+.key.line0 { background: var(--line0); } .key.line1 { background: var(--line1); }
+.key.line2 { background: var(--line2); } .key.line3 { background: var(--line3); }
+.key.line4 { background: var(--line4); } .key.line5 { background: var(--line5); }
+.steps th:first-child { white-space: normal; min-width: 110px; max-width: min(300px, 38vw); }
+.apart th { text-align: left; white-space: normal; }
+.apart { border-top: 3px double var(--warn); margin-top: 40px; } .apart td { white-space: normal; text-align: left; }
+.apart td:nth-child(5) { text-align: right; } .apart td:last-child { min-width: 260px; }
 """

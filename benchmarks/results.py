@@ -8,8 +8,9 @@ from edge_iqa.benchmarks.device_state import DeviceState
 from edge_iqa.benchmarks.drift import Drift
 from edge_iqa.benchmarks.host_facts import HostFacts
 from edge_iqa.benchmarks.sampling import LatencySummary, SamplingPlan, Stability
+from edge_iqa.benchmarks.waterfall import WaterfallStep
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Settings:
     threads: int
     seed: int
     plan: SamplingPlan
+    streams: int | None = None
+    sustained_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,85 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Roofline:
-    """The least time that the hardware allows, and the share of it that was reached; None where not known."""
+    """The least time that the hardware allows, and the share of it that was reached; None where not known.
+
+    ``profile`` names the device profile that the limit is of; ``compute_bound`` is the share of the limit that
+    arithmetic sets, the rest is the memory's. See ``roofline.py`` for what the limit counts.
+    """
 
     limit_ms: float | None = None
     share: float | None = None
+    profile: str | None = None
+    compute_bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The roofline time on a device that was not measured; never a row, and ``mark`` goes wherever it is shown.
+
+    ``target`` is what ``bench --device`` would measure there, ``processor`` the part of the device, ``macs``
+    the multiply-accumulates of one picture, ``basis`` and ``source`` where the peak rates come from.
+    """
+
+    mark: str
+    device: str
+    title: str
+    target: str
+    processor: str
+    precision: str
+    limit_ms: float | None
+    compute_bound: float | None
+    macs: int
+    power_mode: str | None
+    basis: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """How long a target was scored untimed before the timing, and whether its latency was stable by then."""
+
+    seconds: float
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Pictures per second of ``streams`` scorers at work at once in one process.
+
+    The targets take turns in rounds here too; ``pictures_per_s`` is of all rounds together.
+    """
+
+    streams: int
+    threads_per_stream: int
+    pictures: int
+    seconds: float
+    pictures_per_s: float
+    rounds_pictures_per_s: list[float]
+
+
+@dataclass(frozen=True)
+class SustainedInterval:
+    """A part of a sustained run; a percentile is None where it has too few samples, a state where not known."""
+
+    start_s: float
+    n: int
+    p50_ms: float | None
+    p90_ms: float | None
+    cpu_mhz: float | None
+    gpu_mhz: float | None
+    temperature_c: float | None
+    power_w: float | None
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """Latency over a long run without a pause; ``p90_change`` is the last fifth against the first, minus 1."""
+
+    seconds: float
+    interval_s: float
+    p90_change: float | None
+    intervals: list[SustainedInterval]
 
 
 @dataclass(frozen=True)
@@ -117,10 +195,27 @@ class Row:
     verdict: str
     reasons: list[str]
     advice: str
+    affinity: list[int] | None
+    warmup: Warmup | None
+    throughput: Throughput | None
+    energy_mj: float | None
+    sustained: Sustained | None
 
     @property
     def label(self) -> str:
         return f"{self.target} {self.precision}"
+
+
+@dataclass(frozen=True)
+class RemoteFacts:
+    """How a result came from another machine; ``name`` is what the user calls it, without a login.
+
+    ``reconnects`` counts lines that dropped, ``runner_sha256`` is that of the program that was sent there.
+    """
+
+    name: str
+    runner_sha256: str
+    reconnects: int
 
 
 @dataclass(frozen=True)
@@ -136,4 +231,6 @@ class BenchResult:
     images: PictureFacts
     reference_scores: list[float]
     rows: list[Row]
-    waterfall: list[dict[str, object]] = field(default_factory=list)
+    waterfall: list[WaterfallStep] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
+    remote: RemoteFacts | None = None

@@ -105,23 +105,26 @@ class Stability:
 
     ``variation`` is the coefficient of variation of the middle nine tenths, so that single interruptions by
     the system do not count; ``trend`` is the median of the last third against that of the first third, minus
-    1. Both are ours. The network's time is taken because its input has one size, whatever the size of the
-    picture.
+    1. The network's time is taken because its input has one size, whatever the size of the picture.
+    ``waited`` is the share of its time that the process stood ready without a processor, because other work
+    had them: the kernel's run-queue time (www.kernel.org/doc/html/latest/scheduler/sched-stats.html), None
+    where it is not counted. The three measures are ours.
     """
 
     variation: float | None
     trend: float | None
+    waited: float | None = None
 
 
-def stability(infer_ms: Sequence[float]) -> Stability:
+def stability(infer_ms: Sequence[float], waited: float | None = None) -> Stability:
     """Return the stability of latencies in milliseconds, in the order in which they were taken."""
     if len(infer_ms) < samples_needed(50):
-        return Stability(None, None)
+        return Stability(None, None, waited)
     values = np.asarray(infer_ms, np.float64)
     middle = _without_tails(values)
     third = len(values) // 3
     first, last = float(np.median(values[:third])), float(np.median(values[-third:]))
-    return Stability(float(middle.std() / middle.mean()), last / first - 1)
+    return Stability(float(middle.std() / middle.mean()), last / first - 1, waited)
 
 
 def is_warm(windows_ms: Sequence[float], tolerance: float = 0.05) -> bool:

@@ -42,7 +42,7 @@ def latency_strips(strips: Sequence[Strip], width: int) -> str:
         x = _MARGIN + tick * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height - 20}"/>')
         unit = " ms" if tick == ticks[-1] else ""
-        parts.append(_text(x, height - 5, f"{tick:g}{unit}", "tick", "middle"))
+        parts.append(svg_text(x, height - 5, f"{tick:g}{unit}", "tick", "middle"))
     for index, strip in enumerate(filled):
         parts += _strip(strip, index * _STRIP_HEIGHT, end, scale, width)
     return "".join(parts) + "</svg>"
@@ -65,20 +65,20 @@ def score_scatter(reference: Sequence[float], scores: Sequence[float], threshold
 
     title = escape(f"{label}: scores against the reference")
     parts = [f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{title}">']
-    for tick in nice_ticks(high - low, 4, low):
+    for tick in nice_ticks(high - low, 6, low):
         x, y = x_of(tick), y_of(tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{edge}" x2="{x:.1f}" y2="{size - bottom}"/>')
         parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{size - edge}" y2="{y:.1f}"/>')
-        parts.append(_text(x, size - bottom + 13, f"{tick:g}", "tick", "middle"))
-        parts.append(_text(left - 4, y + 4, f"{tick:g}", "tick", "end"))
-    parts.append(_line("diagonal", x_of(low), y_of(low), x_of(high), y_of(high)))
+        parts.append(svg_text(x, size - bottom + 13, f"{tick:g}", "tick", "middle"))
+        parts.append(svg_text(left - 4, y + 4, f"{tick:g}", "tick", "end"))
+    parts.append(svg_line("diagonal", x_of(low), y_of(low), x_of(high), y_of(high)))
     if low < threshold < high:
-        parts.append(_line("threshold", x_of(threshold), edge, x_of(threshold), size - bottom))
-        parts.append(_line("threshold", left, y_of(threshold), size - edge, y_of(threshold)))
+        parts.append(svg_line("threshold", x_of(threshold), edge, x_of(threshold), size - bottom))
+        parts.append(svg_line("threshold", left, y_of(threshold), size - edge, y_of(threshold)))
     for expected, found, flip in zip(reference, scores, flipped(reference, scores, threshold), strict=True):
         style, radius = ("flip", 3.6) if flip else ("dot", 2.4)
         parts.append(f'<circle class="{style}" cx="{x_of(expected):.1f}" cy="{y_of(found):.1f}" r="{radius}"/>')
-    parts.append(_text(left + plot / 2, size - 4, "reference score", "tick", "middle"))
+    parts.append(svg_text(left + plot / 2, size - 4, "reference score", "tick", "middle"))
     return "".join(parts) + "</svg>"
 
 
@@ -96,12 +96,12 @@ def _strip(strip: Strip, top: int, end: float, scale: float, width: int) -> list
     samples = np.asarray(strip.samples_ms)
     p25, p50, p75, p90 = (float(value) for value in np.percentile(samples, [25, 50, 75, 90]))
     middle = top + 38
-    parts = [_text(_MARGIN, top + 17, strip.label, "label", "start")]
+    parts = [svg_text(_MARGIN, top + 17, strip.label, "label", "start")]
     summary = f"median {p50:.2f} ms"
     beyond = int(np.count_nonzero(samples > end))
     if beyond:
         summary += f", {beyond} beyond, up to {samples.max():.0f}"
-    parts.append(_text(width - _MARGIN, top + 17, summary, "tick", "end"))
+    parts.append(svg_text(width - _MARGIN, top + 17, summary, "tick", "end"))
     shown = samples[np.linspace(0, len(samples) - 1, min(_MAX_DOTS, len(samples))).astype(int)]
     spread = np.random.default_rng(0).uniform(-9, 9, len(shown))
     for value, offset in zip(shown, spread, strict=True):
@@ -114,14 +114,14 @@ def _strip(strip: Strip, top: int, end: float, scale: float, width: int) -> list
         f'width="{box_width:.1f}" height="22" rx="2"/>'
     )
     x50, x90 = _MARGIN + p50 * scale, _MARGIN + p90 * scale
-    parts.append(_line(f"median {strip.style}", x50, middle - 13, x50, middle + 13))
-    parts.append(_line(f"p90 {strip.style}", x90, middle - 9, x90, middle + 9))
+    parts.append(svg_line(f"median {strip.style}", x50, middle - 13, x50, middle + 13))
+    parts.append(svg_line(f"p90 {strip.style}", x90, middle - 9, x90, middle + 9))
     return parts
 
 
-def _line(style: str, x1: float, y1: float, x2: float, y2: float) -> str:
+def svg_line(style: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _text(x: float, y: float, text: str, style: str, anchor: str) -> str:
+def svg_text(x: float, y: float, text: str, style: str, anchor: str) -> str:
     return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -1,8 +1,8 @@
 """The process that measures one target: JSON lines in, a command each, and one answer out to each.
 
 A fresh process per target shows the cost of loading, keeps runtimes from disturbing each other, and lets a
-crash of one be a row in the table. Commands: load, score, prepare, warmup, run. The end of stdin ends the
-process.
+crash of one be a row in the table. Commands: load, score, prepare, warmup, run, throughput. The end of stdin
+ends the process.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ class TargetWorker:
         self._scorer: Any = None
         self._pictures: list[NDArray[np.uint8]] = []
         self._next = 0
+        self._source: tuple[str, str, str] = ("", "", "")
+        self._streams: list[Any] = []
         self._commands: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
             "load": self.load,
             "score": self.score,
             "prepare": self.prepare,
             "warmup": self.warmup,
             "run": self.run,
+            "throughput": self.throughput,
         }
 
     def answer(self, command: Mapping[str, Any]) -> Answer:
@@ -57,7 +60,8 @@ class TargetWorker:
         start = time.perf_counter()
         from edge_iqa.scorer import load
 
-        self._scorer = load(command["bundle"], command["backend"], command["precision"], command["threads"])
+        self._source = (command["bundle"], command["backend"], command["precision"])
+        self._scorer = load(*self._source, command["threads"])
         loaded = time.perf_counter()
         self._scorer(picture)
         done = time.perf_counter()
@@ -67,6 +71,7 @@ class TargetWorker:
             "load_ms": (loaded - start) * 1e3,
             "first_ms": (done - loaded) * 1e3,
             "peak_rss_mb": peak_rss_mb(),
+            "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
             "version": self._scorer.backend.version,
             "bundle_sha256": self._scorer.bundle.sha256,
         }
@@ -96,12 +101,13 @@ class TargetWorker:
             windows.append(float(np.median([self._sample()[2] for _ in range(_WINDOW_SAMPLES)])))
             elapsed = time.perf_counter() - start
             if elapsed >= command["max_seconds"] or (elapsed >= command["min_seconds"] and is_warm(windows)):
-                return {"latency_ms": windows[-1], "warm": is_warm(windows)}
+                return {"latency_ms": windows[-1], "seconds": elapsed, "stable": is_warm(windows)}
 
     def run(self, command: Mapping[str, Any]) -> Answer:
         """Take ``samples`` timed samples, fewer where ``max_seconds`` pass first; always at least one."""
         for _ in range(command["settle"]):
             self._sample()
+        before = scheduling_ns()
         start = time.perf_counter()
         taken: list[tuple[float, float, float]] = []
         while True:
@@ -109,8 +115,26 @@ class TargetWorker:
             if len(taken) >= command["samples"] or time.perf_counter() - start >= command["max_seconds"]:
                 break
         seconds = time.perf_counter() - start
+        after = scheduling_ns()
         resize_ms, infer_ms, total_ms = zip(*taken, strict=True)
-        return {"resize_ms": resize_ms, "infer_ms": infer_ms, "total_ms": total_ms, "seconds": seconds}
+        return {
+            "resize_ms": resize_ms,
+            "infer_ms": infer_ms,
+            "total_ms": total_ms,
+            "seconds": seconds,
+            "scheduling_ns": None if before is None or after is None else [after[0] - before[0], after[1] - before[1]],
+        }
+
+    def throughput(self, command: Mapping[str, Any]) -> Answer:
+        """Score on ``streams`` scorers at once, each of ``threads`` threads, for ``seconds``; count pictures."""
+        from edge_iqa.benchmarks.streams import run_streams
+        from edge_iqa.scorer import load
+
+        while len(self._streams) < command["streams"]:
+            self._streams.append(load(*self._source, command["threads"]))
+            self._streams[-1](self._pictures[0])
+        pictures, seconds = run_streams(self._streams, self._pictures, command["seconds"])
+        return {"pictures": pictures, "seconds": seconds}
 
     def _sample(self) -> tuple[float, float, float]:
         """Score the next decoded picture: ``(resize, infer, whole call)`` in milliseconds."""
@@ -119,6 +143,18 @@ class TargetWorker:
         start = time.perf_counter()
         stages = self._scorer(picture).stages_ms
         return stages.resize, stages.infer, (time.perf_counter() - start) * 1e3
+
+
+def scheduling_ns(tasks: Path = Path("/proc/self/task")) -> tuple[int, int] | None:
+    """Return nanoseconds that all threads ran, and that they waited for a processor; None where not counted."""
+    ran = waited = 0
+    try:
+        for task in tasks.iterdir():
+            first, second = (task / "schedstat").read_text(encoding="ascii").split()[:2]
+            ran, waited = ran + int(first), waited + int(second)
+    except (OSError, ValueError):
+        return None
+    return ran, waited
 
 
 def peak_rss_mb() -> float | None:

@@ -14,6 +14,7 @@ VERDICTS = ("INCOMPATIBLE", "DRIFT", "TOO_FEW_SAMPLES", "THROTTLED", "UNSTABLE",
 # Ours: a quiet desktop stays below half of these, a machine that shares its processors does not.
 MAX_VARIATION = 0.15
 MAX_TREND = 0.10
+MAX_WAITED = 0.10
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,24 @@ class Bars:
 # What a row must keep to be VALID where the user demands nothing else.
 DRIFT_BUDGETS = {
     "int8": Bars(min_srcc=0.99, max_drift=0.05),
+    "fp16": Bars(min_srcc=0.999, max_drift=0.01),
     "fp32": Bars(min_srcc=0.999, max_drift=0.01),
 }
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict is drawn from."""
+    """What a verdict is drawn from; ``throttling`` are reasons, ``sustained_change`` that of a long run's p90."""
 
     label: str
     precision: str
     latency_ms: LatencySummary
     stability: Stability
     drift: Drift | None
-    throttled: bool | None
+    throttling: list[str]
     error: EdgeIqaError | None
     seconds: float
+    sustained_change: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def judge(evidence: Evidence, plan: SamplingPlan, bars: Bars) -> Judgement:
         + [("TOO_FEW_SAMPLES", reason) for reason in _count_reasons(evidence, plan)]
         + [("THROTTLED", reason) for reason in _throttle_reasons(evidence)]
         + [("UNSTABLE", reason) for reason in _stability_reasons(evidence.stability)]
+        + [("UNSTABLE", reason) for reason in _sustained_reasons(evidence) if not evidence.throttling]
     )
     verdict = found[0][0] if found else "VALID"
     advice = _ADVICE[verdict]
@@ -118,7 +122,16 @@ def _count_reasons(evidence: Evidence, plan: SamplingPlan) -> list[str]:
 
 
 def _throttle_reasons(evidence: Evidence) -> list[str]:
-    return ["the system lowered the processor's clock during the run"] if evidence.throttled else []
+    if not evidence.throttling:
+        return []
+    return [*evidence.throttling, *_sustained_reasons(evidence)]
+
+
+def _sustained_reasons(evidence: Evidence) -> list[str]:
+    change = evidence.sustained_change
+    if change is None or change <= MAX_TREND:
+        return []
+    return [f"p90 rose by {change:.0%} over the sustained run (limit {MAX_TREND:.0%})"]
 
 
 def _stability_reasons(stability: Stability) -> list[str]:
@@ -128,6 +141,8 @@ def _stability_reasons(stability: Stability) -> list[str]:
     if stability.trend is not None and abs(stability.trend) > MAX_TREND:
         direction = "slower" if stability.trend > 0 else "faster"
         reasons.append(f"the run ended {abs(stability.trend):.0%} {direction} than it began (limit {MAX_TREND:.0%})")
+    if stability.waited is not None and stability.waited > MAX_WAITED:
+        reasons.append(f"other work had the processors for {stability.waited:.0%} of the time (limit {MAX_WAITED:.0%})")
     return reasons
 
 
@@ -135,6 +150,6 @@ _ADVICE = {
     "VALID": "the numbers hold for this machine as it is now",
     "DRIFT": "do not deploy this: use fp32 on this runtime, or quantize again with a tighter --budget",
     "TOO_FEW_SAMPLES": "measure longer or in a mode that needs fewer samples (--mode rapid)",
-    "THROTTLED": "cool the device, or compare only with runs in the same state",
+    "THROTTLED": "cool the device, fix power mode and clocks, or quote what it keeps up: --sustained 10m",
     "UNSTABLE": "stop other work, fix the clock (governor 'performance'), measure again with --mode normal",
 }

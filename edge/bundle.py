@@ -19,7 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_iqa.errors import BundleRefused, InvalidInput
+from edge_iqa.bundle_layout import check_layout
+from edge_iqa.errors import (
+    BundleAltered,
+    BundleBroken,
+    BundleRefused,
+    BundleTooLarge,
+    BundleUnsafe,
+    InvalidInput,
+    ManifestRefused,
+)
 from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.spec import from_document
 
@@ -29,6 +38,7 @@ FILE_NAMES = frozenset(
     {
         "CARD.md",
         "golden/expected.json",
+        "golden/stages.json",
         "model.int8.onnx",
         "model.int8.tflite",
         "model.int8.u8.onnx",
@@ -115,32 +125,35 @@ def is_bundle_name(name: str) -> bool:
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Read and check a bundle.
 
-    Raises InvalidInput where there is no such file to read, and BundleRefused for anything that is not
-    exactly a bundle.
+    Raises InvalidInput where there is no such file to read, and the subclass of BundleRefused that names the
+    fault for anything that is not exactly a bundle.
     """
     source = Path(path)
     content = _read_limited(source)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            problem = check_layout(archive, content)
+            if problem:
+                raise _refused(source, problem, BundleBroken)
             files = _read_members(source, archive)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise _refused(source, f"it is not a readable zip: {error}") from error
+        raise _refused(source, f"it is not a readable zip: {error}", BundleBroken) from error
     except Exception as error:
         if isinstance(error, BundleRefused):
             raise
-        raise _refused(source, f"its compressed data is broken: {error}") from error
+        raise _refused(source, f"its compressed data is broken: {error}", BundleBroken) from error
     manifest = _read_manifest(source, files.pop(MANIFEST, None))
     for name, entry in manifest.files.items():
         if name not in files:
-            raise _refused(source, f"the manifest lists {name}, which is not there")
+            raise _refused(source, f"the manifest lists {name}, which is not there", BundleAltered)
         found = hashlib.sha256(files[name]).hexdigest()
         if found != entry.sha256 or len(files[name]) != entry.size_bytes:
             listed = f"the manifest has {entry.sha256[:12]}… and {entry.size_bytes}"
             there = f"sha256 {found[:12]}… and {len(files[name])} bytes"
-            raise _refused(source, f"{name} was altered: it has {there}, {listed}")
+            raise _refused(source, f"{name} was altered: it has {there}, {listed}", BundleAltered)
     extra = sorted(set(files) - set(manifest.files))
     if extra:
-        raise _refused(source, f"{extra[0]} is not in the manifest")
+        raise _refused(source, f"{extra[0]} is not in the manifest", BundleAltered)
     return Bundle(source, hashlib.sha256(content).hexdigest(), len(content), manifest, files)
 
 
@@ -177,7 +190,7 @@ def _read_limited(source: Path) -> bytes:
                 f"There is no bundle {source}", fix="name a .eiqa file, or leave --bundle out for the default"
             )
         if source.stat().st_size > MAX_BUNDLE_BYTES:
-            raise _refused(source, f"the file is larger than {MAX_BUNDLE_BYTES} bytes")
+            raise _refused(source, f"the file is larger than {MAX_BUNDLE_BYTES} bytes", BundleTooLarge)
         return source.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{source} cannot be read", why=error.strerror or str(error)) from error
@@ -188,42 +201,44 @@ def _read_members(source: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
     total = 0
     for info in archive.infolist():
         if info.filename != MANIFEST and not is_bundle_name(info.filename):
-            raise _refused(source, f"it holds {info.filename!r}, which no bundle may hold")
+            raise _refused(source, f"it holds {info.filename!r}, which no bundle may hold", BundleUnsafe)
         if info.filename in files:
-            raise _refused(source, f"it holds {info.filename!r} twice")
+            raise _refused(source, f"it holds {info.filename!r} twice", BundleUnsafe)
         mode = info.external_attr >> 16
         if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise _refused(source, f"{info.filename!r} is a link or special file")
+            raise _refused(source, f"{info.filename!r} is a link or special file", BundleUnsafe)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise _refused(source, f"{info.filename!r} is compressed with a method that no bundle uses")
+            why = f"{info.filename!r} is compressed with a method that no bundle uses"
+            raise _refused(source, why, BundleBroken)
         total += info.file_size
         if info.file_size > MAX_FILE_BYTES or total > MAX_BUNDLE_BYTES:
-            raise _refused(source, f"{info.filename!r} unpacks to more bytes than allowed")
+            raise _refused(source, f"{info.filename!r} unpacks to more bytes than allowed", BundleTooLarge)
         if info.file_size > MAX_RATIO * max(info.compress_size, 1):
-            raise _refused(source, f"{info.filename!r} unpacks to more than {MAX_RATIO} times its size")
+            why = f"{info.filename!r} unpacks to more than {MAX_RATIO} times its size"
+            raise _refused(source, why, BundleTooLarge)
         files[info.filename] = archive.read(info)
     return files
 
 
 def _read_manifest(source: Path, content: bytes | None) -> Manifest:
     if content is None:
-        raise _refused(source, f"it has no {MANIFEST}")
+        raise _refused(source, f"it has no {MANIFEST}", ManifestRefused)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _refused(source, f"{MANIFEST} is not JSON: {error}") from error
+        raise _refused(source, f"{MANIFEST} is not JSON: {error}", ManifestRefused) from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         reads = f"this version of edge-iqa reads {SCHEMA_VERSION}"
-        raise _refused(source, f"its schema_version is {version!r}; {reads}")
+        raise _refused(source, f"its schema_version is {version!r}; {reads}", ManifestRefused)
     try:
         return from_document(Manifest, document, MANIFEST)
     except InvalidInput as error:
-        raise _refused(source, " ".join(str(error).split())) from error
+        raise _refused(source, " ".join(str(error).split()), ManifestRefused) from error
 
 
-def _refused(source: Path, why: str) -> BundleRefused:
-    return BundleRefused(
+def _refused(source: Path, why: str, kind: type[BundleRefused]) -> BundleRefused:
+    return kind(
         f"{source.name} is not a bundle that can be trusted",
         why=why,
         fix="fetch it again from its source, or rebuild it with 'edge-iqa quantize'",

@@ -11,12 +11,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_iqa.backends.base import PRECISIONS, backend_class, choose_backend
+from edge_iqa.backends.base import backend_class, choose_backend, needed_files, split_backend
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.decode import read_image
 from edge_iqa.errors import DeviceUnavailable, InvalidInput
 from edge_iqa.preprocess import preprocess
 
+KNOWN_PRECISIONS = ("int8", "fp16", "fp32")
 Image = str | os.PathLike[str] | NDArray[np.uint8]
 
 
@@ -58,21 +59,20 @@ class Scorer:
     def __init__(
         self, bundle: Bundle, backend: str = "auto", precision: str = "int8", threads: int | None = None
     ) -> None:
-        if precision not in PRECISIONS:
-            raise InvalidInput(f"There is no precision {precision!r}", fix=f"one of: {', '.join(PRECISIONS)}")
+        if precision not in KNOWN_PRECISIONS:
+            raise InvalidInput(f"There is no precision {precision!r}", fix=f"one of: {', '.join(KNOWN_PRECISIONS)}")
         if threads is not None and threads < 1:
             raise InvalidInput("The number of threads must be at least 1", why=f"got {threads}")
         self.bundle = bundle
         self.precision = precision
         self.threads = threads
-        found = backend_class(choose_backend() if backend == "auto" else backend)
+        name, device = split_backend(choose_backend() if backend == "auto" else backend)
+        found = backend_class(name)
         reason = found.unavailable()
         if reason is not None:
             raise DeviceUnavailable(f"The backend {found.name} cannot be used here", why=reason)
-        if precision not in found.artefacts:
-            raise InvalidInput(f"The backend {found.name} has no precision {precision!r}")
-        files = bundle.take(found.artefacts[precision], f"{found.name} {precision}")
-        self.backend = found(files, threads=threads)
+        files = bundle.take(needed_files(found, precision, device), f"{found.name} {precision}")
+        self.backend = found(files, threads=threads, device=device, precision=precision)
 
     def __call__(self, image: Image) -> Score:
         """Score one picture.
@@ -116,7 +116,9 @@ def load(
 ) -> Scorer:
     """Load a bundle (None: the embedded default) on a runtime.
 
-    ``backend`` is ``auto`` or a name from ``edge_iqa.backends.base.BACKEND_NAMES``, ``precision`` ``int8`` or
-    ``fp32``, ``threads`` the number of threads of the runtime (None: its own default).
+    ``backend`` is ``auto`` or a name from ``edge_iqa.backends.base.BACKEND_NAMES``, with a device after a colon
+    where it is not the runtime's first (``openvino:gpu``, ``onnxruntime:cuda``, ``tensorrt:dla0``); ``precision`` is
+    ``int8``, ``fp32`` or, on TensorRT, ``fp16``; ``threads`` the number of threads of the runtime (None: its own
+    default).
     """
     return Scorer(read_bundle(default_bundle_path() if bundle is None else bundle), backend, precision, threads)

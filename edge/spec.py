@@ -49,6 +49,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if inner is None and len(value) != len(arguments):
             raise InvalidInput(f"{where} must have {len(arguments)} values")
         return tuple(_convert(inner or arguments[index], item, where) for index, item in enumerate(value))
+    if origin is list and isinstance(value, list):
+        return [_convert(arguments[0], item, where) for item in value]
     if origin is dict and isinstance(value, Mapping):
         return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,12 +15,26 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edge_iqa.errors import InvalidInput, ModelRefused
+from edge_iqa.models.clip_teachers import DiscriminatorTeacher, PromptTeacher
 from edge_iqa.models.efficientnet_lite import load_imagenet
+from edge_iqa.models.grepq_teacher import GRepQTeacher
 from edge_iqa.models.hirqa import HiRQA
 from edge_iqa.models.stage_statistics import StageStatistics
+from edge_iqa.models.trunk_teachers import HiRQALite, Ranker
 
 SCHEMA_VERSION = "1"
-NETWORKS = ("hirqa", "hirqa-s", "stage-statistics")
+Teacher: TypeAlias = HiRQA | HiRQALite | StageStatistics | Ranker | GRepQTeacher | PromptTeacher | DiscriminatorTeacher
+# name in the file → the network, made from the keywords that stand in the file as "architecture"
+NETWORKS: dict[str, Callable[..., Teacher]] = {
+    "hirqa": lambda: HiRQA(50),
+    "hirqa-s": lambda: HiRQA(18),
+    "hirqa-lite": HiRQALite,
+    "stage-statistics": StageStatistics,
+    "ranker": Ranker,
+    "grepq": GRepQTeacher,
+    "qualiclip": PromptTeacher,
+    "sfd-iqa": DiscriminatorTeacher,
+}
 EMBEDDED_TEACHER = Path(__file__).parent / "weights" / "teacher.safetensors"
 # The frozen trunk of this teacher is in its own package; the file holds what was trained.
 _TRUNK_PREFIX = "trunk."
@@ -86,14 +100,19 @@ def save_network(network: nn.Module, name: str, path: Path, notes: Mapping[str, 
         for key, value in network.state_dict().items()
         if not (name == "stage-statistics" and key.startswith(_TRUNK_PREFIX))
     }
-    header = {"schema_version": SCHEMA_VERSION, "network": name, "notes": json.dumps(dict(notes))}
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "network": name,
+        "architecture": json.dumps(getattr(network, "architecture", {})),
+        "notes": json.dumps(dict(notes)),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     save_file(state, temporary, metadata=header)
     temporary.replace(path)
 
 
-def load_network(path: Path) -> tuple[HiRQA | StageStatistics, str, dict[str, Any]]:
+def load_network(path: Path) -> tuple[Teacher, str, dict[str, Any]]:
     """Read what ``save_network`` wrote: the network in evaluation mode, its name and its notes.
 
     Raises InvalidInput where there is no file and ModelRefused where it is not one of ours or does not fit.
@@ -112,14 +131,14 @@ def load_network(path: Path) -> tuple[HiRQA | StageStatistics, str, dict[str, An
             f"{path.name} was not written by this version of edge-iqa",
             why=f"schema_version {header.get('schema_version')!r}, network {name!r}",
         )
-    network: HiRQA | StageStatistics
-    if name == "stage-statistics":
-        network = StageStatistics()
+    try:
+        network = NETWORKS[name](**json.loads(header.get("architecture", "{}")))
+    except (TypeError, ValueError, InvalidInput) as error:
+        raise ModelRefused(f"{path.name} describes a network that cannot be built", why=str(error)) from error
+    if isinstance(network, StageStatistics):
         load_imagenet(network.trunk)
         trunk = {key: value for key, value in network.state_dict().items() if key.startswith(_TRUNK_PREFIX)}
         state = {**trunk, **state}
-    else:
-        network = HiRQA(50 if name == "hirqa" else 18)
     fill(network, state, path.name)
     return network.eval(), name, json.loads(header.get("notes", "{}"))
 

@@ -1,18 +1,25 @@
 """The first teacher: HiRQA's ranking on the statistics of a frozen EfficientNet-Lite0.
 
-Per stage of the ImageNet trunk, the mean and the standard deviation over positions of every channel; one linear layer
-and a sigmoid. Only that layer is trained. Ours, not the paper's: a trunk that is fine-tuned on synthetic distortions
-learns them too well and ranks real photographs worse, a frozen one cannot.
+Of the last three strides of the ImageNet trunk, the mean and the standard deviation over positions of every channel,
+compressed by a logarithm; one linear layer and a sigmoid. Only that layer is trained. Ours, not the paper's: a trunk
+that is fine-tuned on synthetic distortions learns them too well and ranks real photographs worse, a frozen one cannot.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from edge_iqa.models.efficientnet_lite import LITE_MEAN, LITE_STD, EfficientNetLite0
 
-STAGE_ENDS = (2, 4, 10, 15)  # the last block of each stride; the head convolution is the fifth stage
+STAGE_ENDS = (10, 15)  # the last block at strides 16 and 32; the head convolution is the third
+
+
+def compress(statistics: Tensor) -> Tensor:
+    """Return ``sign(x) log(1 + 10 |x|)``: what matters in a contrast or a mean activation is its ratio."""
+    return torch.sign(statistics) * torch.log1p(10 * statistics.abs())
 
 
 class StageStatistics(nn.Module):
@@ -42,17 +49,22 @@ class StageStatistics(nn.Module):
         return self
 
     @torch.no_grad()
-    def features(self, x: Tensor) -> Tensor:
-        """Return the raw stage statistics ``(N, 3552)``: all means and deviations, stage by stage."""
+    def features_and_maps(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return ``features`` and the maps at strides 16 ``(N, 112, H/16, W/16)`` and 32 ``(N, 320, H/32, W/32)``."""
         height, width = x.shape[2] // 32 * 32, x.shape[3] // 32 * 32
         parts: list[Tensor] = []
-        for tap in self.trunk(x[:, :, :height, :width]):
+        taps = cast(list[Tensor], self.trunk(x[:, :, :height, :width]))
+        for tap in taps:
             flat = tap.flatten(2)
             parts += [flat.mean(2), flat.std(2, unbiased=False)]
-        return torch.cat(parts, dim=1)
+        return compress(torch.cat(parts, dim=1)), taps[:-1]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the compressed stage statistics ``(N, 3424)``: all means and deviations, stage by stage."""
+        return self.features_and_maps(x)[0]
 
     def logit(self, features: Tensor) -> Tensor:
-        """Return the score before the sigmoid ``(N, 1)`` of raw features ``(N, 3552)``."""
+        """Return the score before the sigmoid ``(N, 1)`` of features ``(N, 3424)``."""
         out: Tensor = self.fc((features - self.centre) / self.spread)
         return out
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_iqa.models.degradations import CAMERA_GROUPS, DEGRADATIONS
 from edge_iqa.models.objectives.hirqa import hirqa_loss
 from edge_iqa.models.stage_statistics import StageStatistics
 from edge_iqa.models.synthesis import SyntheticSet
@@ -34,13 +35,22 @@ class TeacherNetwork(Protocol):
         """Return the score before the sigmoid ``(N, 1)``."""
 
 
+CAMERA_LIKE = (
+    *(name for name, item in DEGRADATIONS.items() if item.group in CAMERA_GROUPS),
+    *("gaublur", "lensblur", "motionblur", "jpeg", "jpeg2000", "whitenoise", "brighten", "darken", "lincontrchange"),
+)
+"""Degradations that pictures meet in the field: all of the camera groups, and nine of the published 24."""
+
+
 @dataclass(frozen=True)
 class TeacherSpec:
     """How the head is trained.
 
     ``penalty`` is the weight of the squared norm of the head on standardised features. It is strong on purpose: with
-    less of it the order of synthetic distortions is learnt better and that of real photographs worse. ``logit_spread``
-    is the standard deviation to which the logits of the training pictures are scaled in the end.
+    less of it the order of synthetic distortions is learnt better and that of real photographs worse. ``degradations``
+    names those whose pictures are learnt from (empty: all): what cameras, air and codecs do, not what is only easy to
+    program. ``logit_spread`` is the standard deviation to which the logits of the training pictures are scaled in the
+    end.
     """
 
     metrics: tuple[str, ...] = ("fsim", "mdsi", "vsi")
@@ -48,7 +58,9 @@ class TeacherSpec:
     batch_crops: int = 48
     learning_rate: float = 0.01
     penalty: float = 3.0
+    order_weight: float = 1.0
     pair_weight: float = 1.0
+    degradations: tuple[str, ...] = CAMERA_LIKE
     logit_spread: float = 1.0
     seed: int = 0
 
@@ -62,6 +74,12 @@ def quality_targets(data: SyntheticSet, metrics: tuple[str, ...]) -> NDArray[np.
             members = np.flatnonzero(series == number)  # in order of rising level
             target[crop, members] = np.minimum.accumulate(target[crop, members])
     return np.asarray(target, np.float32)
+
+
+def learnt_from(data: SyntheticSet, degradations: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return which pictures ``(C, VERSIONS)`` hold none but the named degradations; all, where none is named."""
+    allowed = set(degradations or DEGRADATIONS)
+    return np.array([[all(step.name in allowed for step in steps) for steps in crop] for crop in data.steps])
 
 
 def _fractional_ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -92,9 +110,15 @@ def normalised(pictures: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
     return scaled.permute(0, 3, 1, 2).contiguous()
 
 
-def fit_head(network: StageStatistics, features: Tensor, targets: Tensor, spec: TeacherSpec) -> list[float]:
-    """Train the head of ``network`` in place on features ``(C, V, F)`` and targets ``(C, V)``; return the losses."""
-    flat = features.flatten(0, 1)
+def fit_head(
+    network: StageStatistics, features: Tensor, targets: Tensor, spec: TeacherSpec, used: Tensor | None = None
+) -> list[float]:
+    """Train the head of ``network`` in place; return the losses.
+
+    ``features`` ``(C, V, F)`` and ``targets`` ``(C, V)``; of each crop only the pictures in ``used`` ``(C, V)`` count.
+    """
+    used = torch.ones(targets.shape, dtype=torch.bool) if used is None else used
+    flat = features[used]
     network.centre.copy_(flat.mean(0))
     network.spread.copy_(flat.std(0).clamp(min=1e-3))
     torch.nn.init.zeros_(network.fc.weight)
@@ -105,8 +129,15 @@ def fit_head(network: StageStatistics, features: Tensor, targets: Tensor, spec: 
     losses: list[float] = []
     for _ in range(spec.steps):
         crops = torch.randperm(len(features), generator=generator)[: spec.batch_crops]
-        scores = torch.sigmoid(network.logit(features[crops].flatten(0, 1))).squeeze(1)
-        loss = hirqa_loss(scores, targets[crops].flatten(), pair_weight=spec.pair_weight, generator=generator)
+        drawn = used[crops]
+        scores = torch.sigmoid(network.logit(features[crops][drawn])).squeeze(1)
+        loss = hirqa_loss(
+            scores,
+            targets[crops][drawn],
+            order_weight=spec.order_weight,
+            pair_weight=spec.pair_weight,
+            generator=generator,
+        )
         optimizer.zero_grad()
         (loss + spec.penalty * network.fc.weight.square().sum()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

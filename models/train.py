@@ -15,7 +15,7 @@ from edge_iqa.models.efficientnet_lite import load_imagenet
 from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.stage_statistics import StageStatistics
 from edge_iqa.models.synthesis import SynthesisSpec, find_photographs, synthesize
-from edge_iqa.models.teacher import TeacherSpec, extract_features, fit_head, quality_targets
+from edge_iqa.models.teacher import TeacherSpec, extract_features, fit_head, learnt_from, quality_targets
 
 Report = Callable[[str, int, int, float | None], None]
 
@@ -46,7 +46,8 @@ def train_teacher(
         features = extract_features(network, data, lambda done, total: report("features", done, total, None))
     targets = torch.from_numpy(quality_targets(data, spec.metrics))
     report("ranking", 0, spec.steps, None)
-    losses = fit_head(network, features, targets, spec)
+    used = torch.from_numpy(learnt_from(data, spec.degradations))
+    losses = fit_head(network, features, targets, spec, used)
     report("ranking", spec.steps, spec.steps, losses[-1])
     notes = {
         "method": "hirqa",

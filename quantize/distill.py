@@ -1,36 +1,49 @@
 """Distill a teacher into a float student: scores, order, and what the teacher sees.
 
-Three terms, ours: the student's logit against the teacher's (smooth L1, so that the ends of the sigmoid count too);
-the order of all pairs in a batch (hinge on the logits' differences); and a linear read-out of the student's pooled
-features against the leading principal components of the teacher's, which carries more than one number per picture.
+Four terms, ours: the student's logit against the teacher's (smooth L1, so that the ends of the sigmoid count too);
+the order of all pairs in a batch (hinge on the logits' differences); a linear read-out of the student's pooled
+features against the leading principal components of the teacher's; and a linear read-out of the student's stages
+against the teacher's maps, position by position (FitNets, Romero et al., ICLR 2015), which lets a student without
+pretrained weights learn from few photographs what the teacher's trunk has learnt from many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_iqa.models.lite import TAP_WIDTHS, HirqaSLite
+from edge_iqa.errors import ResumeRefused
+from edge_iqa.models.lite import READER_WIDTHS, STAGE_STRIDES, STAGE_WIDTHS, HirqaSLite
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import TeacherNetwork, normalised
+from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
+from edge_iqa.quantize.batches import Batch, batches
 from edge_iqa.quantize.recipe import FloatStage
+from edge_iqa.quantize.teacher_maps import TeacherMaps
 
 COMPONENTS = 64
+CHECKPOINT_EVERY = 250  # steps
 Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
 class TeacherTargets:
-    """What the teacher says of every picture of a set: ``logits`` ``(C, V)``, ``components`` ``(C, V, 64)``."""
+    """What the teacher says of every picture of a set.
+
+    ``logits`` ``(C, V)``, ``components`` ``(C, V, 64)``; ``maps`` is what it sees where, if it tells (``TeacherMaps``).
+    """
 
     logits: Tensor
     components: Tensor
+    maps: TeacherMaps | None = None
 
 
 @torch.no_grad()
@@ -48,29 +61,6 @@ def teacher_targets(teacher: TeacherNetwork, features: Tensor) -> TeacherTargets
     return TeacherTargets(logits.reshape(shape), components.reshape(*shape, count))
 
 
-def batches(
-    data: SyntheticSet, batch: int, crop_size: int, steps: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield ``steps`` batches: pictures uint8 ``(B, S, S, 3)``, their crop numbers and version numbers ``(B,)``.
-
-    Every picture of the set comes once before any comes again; cut and mirrored at random.
-    """
-    count, versions, size = data.pictures.shape[:3]
-    order = torch.empty(0, dtype=torch.int64)
-    for _ in range(steps):
-        while len(order) < batch:
-            order = torch.cat([order, torch.randperm(count * versions, generator=generator)])
-        chosen, order = order[:batch], order[batch:]
-        room = size - crop_size + 1
-        corner = torch.randint(room, (batch, 2), generator=generator).tolist()
-        mirrored = (torch.rand(batch, generator=generator) < 0.5).tolist()
-        pictures = []
-        for flat, (top, left), mirror in zip(chosen.tolist(), corner, mirrored, strict=True):
-            picture = data.pictures[flat // versions, flat % versions, top : top + crop_size, left : left + crop_size]
-            pictures.append(np.array(picture[:, ::-1] if mirror else picture))
-        yield torch.from_numpy(np.stack(pictures)), chosen // versions, chosen % versions
-
-
 def order_loss(student: Tensor, teacher: Tensor, least_gap: float = 0.05) -> Tensor:
     """Return the mean shortfall of the student's logit differences ``(B,)`` against half the teacher's, a scalar."""
     gap = teacher[:, None] - teacher[None, :]
@@ -79,11 +69,27 @@ def order_loss(student: Tensor, teacher: Tensor, least_gap: float = 0.05) -> Ten
     return shortfall[counted].sum() / counted.sum().clamp(min=1)
 
 
-def freeze_trunk_statistics(student: HirqaSLite) -> None:
-    """Keep the trunk's batch statistics as pretrained; small batches of one crop size would spoil them."""
-    for module in student.trunk.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+class _Readers(nn.Module):
+    """The read-outs that exist only in training: components from the embedding, the teacher's maps from the stages."""
+
+    def __init__(self, targets: TeacherTargets) -> None:
+        super().__init__()
+        self.components = nn.Linear(sum(READER_WIDTHS), targets.components.shape[2])
+        self.strides = () if targets.maps is None else targets.maps.strides
+        self.maps = nn.ModuleList(
+            nn.Conv2d(STAGE_WIDTHS[STAGE_STRIDES.index(stride)], channels, 1)
+            for stride, channels in (
+                () if targets.maps is None else zip(self.strides, targets.maps.channels, strict=True)
+            )
+        )
+
+    def map_loss(self, stages: list[Tensor], batch: Batch, maps: TeacherMaps) -> Tensor:
+        """Return the mean squared error over maps scaled to unit deviation per channel, a scalar."""
+        losses = [
+            F.mse_loss(reader(stages[STAGE_STRIDES.index(stride)]), maps.cut(stride, batch))
+            for reader, stride in zip(self.maps, self.strides, strict=True)
+        ]
+        return torch.stack(losses).mean()
 
 
 def distill(
@@ -93,40 +99,57 @@ def distill(
     spec: FloatStage,
     seed: int,
     progress: Progress,
+    *,
+    checkpoint: Path | None = None,
+    made_from: str = "",
 ) -> None:
-    """Train ``student`` in place for ``spec.steps`` steps; ``progress`` gets step, steps and the loss."""
+    """Train ``student`` in place for ``spec.steps`` steps; ``progress`` gets step, steps and the loss.
+
+    Where a run was stopped, it goes on from ``checkpoint`` if that is of the same run (``made_from``, recipe and data),
+    and ends with the same weights as an unbroken one.
+    """
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    reader = nn.Linear(sum(TAP_WIDTHS), targets.components.shape[2])
-    groups: list[dict[str, Any]] = [
-        {"params": student.trunk.parameters(), "lr": spec.trunk_learning_rate},
-        {"params": [*student.readers.parameters(), *student.fc.parameters(), *reader.parameters()]},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [spec.trunk_learning_rate, spec.learning_rate], spec.steps, pct_start=0.1
-    )
-    student.train()
-    freeze_trunk_statistics(student)
-    for step, (pictures, crops, versions) in enumerate(
-        batches(data, spec.batch, spec.crop_size, spec.steps, generator)
+    network = nn.ModuleDict({"student": student, "readers": _Readers(targets)})
+    readers = network["readers"]
+    assert isinstance(readers, _Readers)
+    parameters = list(network.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
+    if checkpoint is not None and checkpoint.exists():
+        with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
+            run = load_checkpoint(checkpoint, network, optimizer, run)
+    logits_wanted, components_wanted = targets.logits.flatten(), targets.components.flatten(0, 1)
+    network.train().to(memory_format=torch.channels_last)
+    for step, batch in enumerate(
+        batches(data, spec.batch, spec.crop_size, spec.steps, seed, first_step=run.step), run.step
     ):
-        pixels = normalised(pictures, student.mean, student.std).contiguous(memory_format=torch.channels_last)
-        embedding = student.embed(pixels)
+        for group in optimizer.param_groups:
+            group["lr"] = spec.learning_rate * _rate(step / spec.steps)
+        pixels = normalised(batch.pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
+        stages = student.maps(pixels)
+        embedding = student.read(stages)
         logits = student.fc[0](embedding).squeeze(1)
-        wanted = targets.logits[crops, versions]
+        wanted = logits_wanted[batch.pictures]
         loss = (
             spec.score_weight * F.smooth_l1_loss(logits, wanted, beta=0.5)
             + spec.ranking_weight * order_loss(logits, wanted)
-            + spec.feature_weight * F.mse_loss(reader(embedding), targets.components[crops, versions])
+            + spec.feature_weight * F.mse_loss(readers.components(embedding), components_wanted[batch.pictures])
         )
+        if targets.maps is not None and spec.map_weight > 0:
+            loss = loss + spec.map_weight * readers.map_loss(stages, batch, targets.maps)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
-        schedule.step()
         progress(step + 1, spec.steps, float(loss.detach()))
-    student.eval()
+        if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
+            save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
+    network.eval().to(memory_format=torch.contiguous_format)
+
+
+def _rate(progress: float) -> float:
+    """Return the share of the full learning rate: a linear rise over the first 5 %, then a cosine to zero."""
+    return progress / 0.05 if progress < 0.05 else 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))
 
 
 @torch.no_grad()

@@ -61,7 +61,11 @@ class ActivationFakeQuant(nn.Module):
 
 
 class QuantConv2d(nn.Conv2d):
-    """A convolution whose weights are rounded per output channel; ``same_padding`` is that of ``SameConv2d``."""
+    """A convolution whose weights are rounded per output channel; ``same_padding`` is that of ``SameConv2d``.
+
+    Where ``input_rounder`` holds the rounding of its input, the bias is rounded too: onto the grid input scale times
+    weight scale, in whose steps the engines' 32-bit accumulators count.
+    """
 
     def __init__(self, conv: nn.Conv2d, weight_bits: int = 7) -> None:
         kernel = (conv.kernel_size[0], conv.kernel_size[1])
@@ -78,6 +82,7 @@ class QuantConv2d(nn.Conv2d):
         self.same_padding = conv.same_padding if isinstance(conv, SameConv2d) else (0, 0, 0, 0)
         self.weight_max = WEIGHT_MAX[weight_bits]
         self.enabled = True
+        self.input_rounder: list[ActivationFakeQuant] = []  # in a list, so that it is not a part of this module
         with torch.no_grad():
             self.weight.copy_(conv.weight)
             assert self.bias is not None
@@ -101,13 +106,17 @@ class QuantConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if any(self.same_padding):
             x = nn.functional.pad(x, self.same_padding)
-        weight = self.weight
+        weight, bias = self.weight, self.bias
         if self.enabled:
             zeros = torch.zeros(weight.shape[0], dtype=torch.int32)
             weight = torch.fake_quantize_per_channel_affine(
                 weight, self.weight_scale, zeros, 0, -self.weight_max, self.weight_max
             )
-        out: Tensor = self._conv_forward(x, weight, self.bias)
+            assert bias is not None
+            for rounder in self.input_rounder:
+                grid = rounder.scale * self.weight_scale
+                bias = bias + (torch.round(bias / grid) * grid - bias).detach()
+        out: Tensor = self._conv_forward(x, weight, bias)
         return out
 
 

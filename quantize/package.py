@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from torch import fx, nn
 
 from edge_iqa.backends.base import CPU_BACKENDS, PRECISIONS, backend_class
+from edge_iqa.benchmarks.stage_file import STAGE_FILE
 from edge_iqa.bundle import SCHEMA_VERSION, Manifest, Quantization, write_bundle
 from edge_iqa.export.openvino import to_openvino
 from edge_iqa.export.qdq import round_biases, unsigned_dialect
 from edge_iqa.export.tflite import onnx_to_tflite
+from edge_iqa.golden import sample_tensor
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.freeze import export_float, export_int8
@@ -112,6 +114,7 @@ def golden_files(
                 "picture": name,
                 "tensor_sha256": hashlib.sha256(tensor.tobytes()).hexdigest(),
                 "tensor_mean": float(tensor.mean()),
+                "tensor_samples": asdict(sample_tensor(tensor)),
                 "scores": {
                     f"{backend}.{precision}": round(loaded.infer(tensor), 6)
                     for (backend, precision), loaded in backends.items()
@@ -132,11 +135,18 @@ def package(
     card: str,
     recipe: str,
     provenance: Mapping[str, Any],
+    stages: bytes | None = None,
+    models: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Export ``student`` and write its bundle to ``path``."""
-    files = export_models(student)
+    """Write the bundle of ``student`` to ``path``.
+
+    ``stages`` is the file of ``stage_scores``, if any; ``models`` what ``export_models`` gave, if it was called before.
+    """
+    files = dict(models or export_models(student))
     files |= golden_files(files, golden, student.preprocess)
     files |= {"CARD.md": card.encode(), "recipe.toml": recipe.encode()}
+    if stages is not None:
+        files[STAGE_FILE] = stages
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=student.name,

@@ -104,6 +104,12 @@ def prepare(
             insert_after(users[0] if feeds_relu else node)
         elif isinstance(module, nn.MaxPool2d):
             insert_after(node, owner.get(node.args[0]))
+    for node in graph.nodes:
+        conv = module_of(node)
+        if isinstance(conv, QuantConv2d) and node.args[0] in owner:
+            rounder = rounders[owner[node.args[0]]]
+            assert isinstance(rounder, ActivationFakeQuant)
+            conv.input_rounder = [rounder]
     graph.lint()
     graph_module.recompile()
     return graph_module

@@ -6,17 +6,27 @@ and the drift that a user sees is measured against the same reference.
 
 from __future__ import annotations
 
+import contextlib
+import math
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from edge_iqa.errors import ResumeRefused
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import normalised
-from edge_iqa.quantize.distill import Progress, batches
+from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
+from edge_iqa.quantize.batches import batches
+from edge_iqa.quantize.distill import Progress
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, set_quantization
 from edge_iqa.quantize.prepare import prepare
 from edge_iqa.quantize.recipe import QatStage
+
+CHECKPOINT_EVERY = 50  # steps
 
 
 def _logit(score: Tensor) -> Tensor:
@@ -24,26 +34,38 @@ def _logit(score: Tensor) -> Tensor:
 
 
 def train_quantized(
-    student: HirqaSLite, data: SyntheticSet, spec: QatStage, seed: int, progress: Progress
+    student: HirqaSLite,
+    data: SyntheticSet,
+    spec: QatStage,
+    seed: int,
+    progress: Progress,
+    *,
+    checkpoint: Path | None = None,
+    made_from: str = "",
 ) -> fx.GraphModule:
-    """Return the student with trained fake quantization; ``student`` itself stays as it is."""
+    """Return the student with trained fake quantization; ``student`` itself stays as it is.
+
+    Goes on from ``checkpoint`` like ``distill``.
+    """
     torch.manual_seed(seed)
     student.eval()
     pictures = _calibration_pictures(student, data, spec, seed)
-    prepared = prepare(
-        student, weight_bits=spec.weight_bits, batches=pictures, float_prefixes=float_prefixes(spec.float_blocks)
-    )
+    prepared = prepare(student, weight_bits=spec.weight_bits, batches=pictures, float_prefixes=spec.float_layers)
     _calibrate(prepared, pictures)
     for module in prepared.modules():
         if isinstance(module, ActivationFakeQuant):
             module.momentum = 0.02
     optimizer = torch.optim.AdamW(prepared.parameters(), lr=spec.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(spec.steps, 1))
-    generator = torch.Generator().manual_seed(seed + 1)
-    for step, (drawn, _, _) in enumerate(batches(data, spec.batch, spec.crop_size, spec.steps, generator)):
-        if step == int(spec.range_share * spec.steps):
-            set_quantization(prepared, observing=False)
-        pixels = normalised(drawn, student.mean, student.std)
+    run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
+    if checkpoint is not None and checkpoint.exists():
+        with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
+            run = load_checkpoint(checkpoint, prepared, optimizer, run)
+    drawn = batches(data, spec.batch, spec.crop_size, spec.steps, seed + 1, first_step=run.step)
+    for step, batch in enumerate(drawn, run.step):
+        set_quantization(prepared, observing=step < int(spec.range_share * spec.steps))
+        for group in optimizer.param_groups:
+            group["lr"] = spec.learning_rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
+        pixels = normalised(batch.pixels, student.mean, student.std)
         with torch.no_grad():
             wanted = _logit(student(pixels))
         loss = F.smooth_l1_loss(_logit(prepared(pixels)), wanted, beta=0.1)
@@ -51,21 +73,16 @@ def train_quantized(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(prepared.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
         progress(step + 1, spec.steps, float(loss.detach()))
+        if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == spec.steps):
+            save_checkpoint(checkpoint, prepared, optimizer, replace(run, step=step + 1))
     set_quantization(prepared, observing=False)
     return prepared.eval()
 
 
-def float_prefixes(float_blocks: int) -> tuple[str, ...]:
-    """Return the name prefixes of the stem and the first ``float_blocks`` blocks; empty for 0."""
-    return ("trunk.stem.", *(f"trunk.blocks.{block}." for block in range(float_blocks))) if float_blocks else ()
-
-
 def _calibration_pictures(student: HirqaSLite, data: SyntheticSet, spec: QatStage, seed: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    drawn = batches(data, spec.batch, spec.crop_size, spec.calibration_batches, generator)
-    return [normalised(pictures, student.mean, student.std) for pictures, _, _ in drawn]
+    drawn = batches(data, spec.batch, spec.crop_size, spec.calibration_batches, seed)
+    return [normalised(batch.pixels, student.mean, student.std) for batch in drawn]
 
 
 @torch.no_grad()

@@ -16,44 +16,53 @@ else:
     import tomli as tomllib
 
 SCHEMA_VERSION = 1
+SCRATCH, SHIPPED = "scratch", "shipped"
 _FOLDER = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class FloatStage:
-    """Distillation in float: ``steps`` of ``batch`` crops of ``crop_size`` pixels; the weights of the three terms."""
+    """Distillation in float: ``steps`` of ``batch`` crops of ``crop_size`` pixels; the weights of the four terms.
+
+    ``crop_size`` is a multiple of 32.
+    """
 
     steps: int
-    batch: int = 16
-    crop_size: int = 256
-    learning_rate: float = 1e-3
-    trunk_learning_rate: float = 3e-4
+    batch: int = 32
+    crop_size: int = 224
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
     score_weight: float = 1.0
     ranking_weight: float = 0.5
-    feature_weight: float = 0.1
+    feature_weight: float = 0.2
+    map_weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class QatStage:
     """Quantization-aware training: ranges follow the data for the first ``range_share`` of the steps, then stand.
 
-    With ``float_blocks`` > 0 the stem and that many first blocks stay float: they measure differences of the size of
-    camera noise, and eight bits of rounding in front of them look like noise to the score.
+    Convolutions whose names start with one of ``float_layers`` stay float.
     """
 
     steps: int
-    batch: int = 16
-    crop_size: int = 256
-    learning_rate: float = 2e-5
+    batch: int = 32
+    crop_size: int = 224
+    learning_rate: float = 1e-4
     calibration_batches: int = 8
     range_share: float = 0.5
     weight_bits: int = 7
-    float_blocks: int = 0
+    float_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run of ``edge-iqa quantize``; ``height`` and ``width`` are the student's input in pixels."""
+    """One run of ``edge-iqa quantize``; ``height`` and ``width`` are the student's input in pixels.
+
+    ``start`` is where the float student starts: ``scratch``, or ``shipped``, the weights of the shipped student.
+    With ``stage_scores`` the bundle carries what teacher, float student and fake-quantized student say of the
+    embedded pictures, so that a device without torch can show the whole waterfall of drift.
+    """
 
     schema_version: int
     name: str
@@ -62,7 +71,9 @@ class Recipe:
     height: int = 384
     width: int = 384
     seed: int = 0
-    data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=("mdsi",)))
+    start: str = SCRATCH
+    stage_scores: bool = False
+    data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=()))
 
 
 def recipe_names() -> list[str]:
@@ -91,4 +102,7 @@ def read_recipe(name_or_path: str) -> tuple[Recipe, str]:
             f"{path.name} has schema_version {document.get('schema_version')!r}",
             why=f"this version of edge-iqa reads {SCHEMA_VERSION}",
         )
-    return from_document(Recipe, document, path.name), text
+    recipe = from_document(Recipe, document, path.name)
+    if recipe.start not in (SCRATCH, SHIPPED):
+        raise InvalidInput(f"{path.name} starts from {recipe.start!r}", fix=f"{SCRATCH!r} or {SHIPPED!r}")
+    return recipe, text

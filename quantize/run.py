@@ -18,20 +18,22 @@ from safetensors.torch import save_file
 
 import edge_iqa
 from edge_iqa.assets import photographs_folder
-from edge_iqa.bundle import read_bundle
+from edge_iqa.benchmarks.teacher_scores import array_scorer
 from edge_iqa.decode import read_image
 from edge_iqa.models.checkpoint import file_sha256, load_network
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.synthesis import VERSIONS, SyntheticSet, find_photographs, synthesize
-from edge_iqa.models.teacher import TeacherNetwork, extract_features
 from edge_iqa.preprocess import PreprocessSpec, preprocess
-from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
+from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
-from edge_iqa.quantize.distill import TeacherTargets, distill, refit_head, teacher_targets
+from edge_iqa.quantize.distill import TeacherTargets, distill, refit_head
 from edge_iqa.quantize.package import Student, float_layers, package
-from edge_iqa.quantize.qat import float_prefixes, train_quantized
-from edge_iqa.quantize.recipe import Recipe
+from edge_iqa.quantize.precision import meet_budget
+from edge_iqa.quantize.qat import train_quantized
+from edge_iqa.quantize.recipe import SCRATCH, SHIPPED, Recipe
+from edge_iqa.quantize.stage_scores import stages_of_training
+from edge_iqa.quantize.teacher_pass import collect_targets
 
 STUDENT = "hirqa-s-lite"
 # stage, steps done, steps in all, loss or None
@@ -41,11 +43,12 @@ _GOLDEN_SIZES = ((160, 120), (240, 320), (448, 320))  # width, height: enlarged 
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """What a run made: the bundle's path and size, and the drift of each target over ``pictures`` pictures."""
+    """What a run made: the bundle's path and size, the drift of each target, layers kept float and bars missed."""
 
     bundle: Path
     size_bytes: int
     drifts: list[TargetScores]
+    kept_float: list[str]
     missed: list[str]
 
 
@@ -77,7 +80,13 @@ def quantize(
             workers=2,
             progress=lambda done, total: report("distorting", done, total, None),
         )
-        targets = _targets(teacher, data, folder / "targets.safetensors", teacher_path, report)
+        targets = collect_targets(
+            teacher,
+            data,
+            folder / "teacher",
+            f"{file_sha256(teacher_path)} {data.spec!r} {data.data_sha256}",
+            lambda done, total: report("asking the teacher", done, total, None),
+        )
         student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher_path, report)
         prepared = train_quantized(
             student,
@@ -85,11 +94,18 @@ def quantize(
             recipe.qat_stage,
             recipe.seed,
             lambda step, total, loss: report("quantizing", step, total, loss),
+            checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
+            made_from=f"{file_sha256(teacher_path)} {recipe.float_stage!r}",
         )
-        report("exporting", 0, 1, None)
         spec = PreprocessSpec(recipe.height, recipe.width)
         made = Student(
             STUDENT, STUDENT, student, prepared, student.mean, student.std, spec, recipe.qat_stage.weight_bits
+        )
+        met = meet_budget(
+            made,
+            budget,
+            evaluation_tensors(data, spec),
+            lambda kept, most: report("exporting and measuring", kept, most + 1, None),
         )
         provenance = {
             "teacher": teacher_name,
@@ -108,32 +124,23 @@ def quantize(
             },
         }
         card = write_card(STUDENT, recipe, provenance)
+        stages = None
+        if recipe.stage_scores:
+            report("scoring stages", 0, 1, None)
+            ask_teacher = array_scorer(teacher, teacher.mean, teacher.std)
+            fake_quant = met.student.prepared
+            stages = stages_of_training(spec, ask_teacher, student, fake_quant, student.mean, student.std)
         package(
-            made,
+            met.student,
             output,
             golden=golden_pictures(find_photographs(photographs_folder())),
             card=card,
             recipe=recipe_text,
             provenance=provenance,
+            stages=stages,
+            models=met.models,
         )
-        report("measuring", 0, 1, None)
-        bundle = read_bundle(output)
-        drifts = measure_drift(bundle.files, evaluation_tensors(data, spec))
-    missed = [f"{drift.target}: {limit}" for drift in drifts for limit in budget if not limit.holds(drift)]
-    return QuantizeResult(output, bundle.size_bytes, drifts, missed)
-
-
-def _targets(
-    teacher: TeacherNetwork, data: SyntheticSet, path: Path, teacher_path: Path, report: Report
-) -> TeacherTargets:
-    key = f"{file_sha256(teacher_path)} {data.spec!r} {data.data_sha256}"
-    stored = _read_cache(path, key)
-    if stored is not None:
-        return TeacherTargets(stored["logits"], stored["components"])
-    features = extract_features(teacher, data, lambda done, total: report("asking the teacher", done, total, None))
-    targets = teacher_targets(teacher, features)
-    _write_cache(path, key, {"logits": targets.logits, "components": targets.components})
-    return targets
+    return QuantizeResult(output, output.stat().st_size, met.drifts, met.kept_float, met.missed)
 
 
 def _read_cache(path: Path, key: str) -> dict[str, torch.Tensor] | None:
@@ -159,12 +166,14 @@ def _float_student(
     report: Report,
 ) -> HirqaSLite:
     student = HirqaSLite()
-    key = f"{file_sha256(teacher_path)} {recipe.float_stage!r} {recipe.seed} {data.spec!r} {data.data_sha256}"
+    stage = f"{recipe.start} {recipe.float_stage!r} {recipe.seed}"
+    key = f"{file_sha256(teacher_path)} {stage} {data.spec!r} {data.data_sha256}"
     stored = _read_cache(path, key)
     if stored is not None:
         student.load_state_dict(stored)
         return student.eval()
-    student.load_pretrained()
+    if recipe.start == SHIPPED:
+        student.load_shipped()
     distill(
         student,
         data,
@@ -172,8 +181,11 @@ def _float_student(
         recipe.float_stage,
         recipe.seed,
         lambda step, total, loss: report("distilling", step, total, loss),
+        checkpoint=path.with_name("float.checkpoint.safetensors"),
+        made_from=key,
     )
-    refit_head(student, data, targets)
+    if recipe.start == SCRATCH:
+        refit_head(student, data, targets)
     _write_cache(path, key, student.state_dict())
     return student
 
@@ -207,11 +219,7 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
     from edge_iqa.quantize.prepare import prepare
 
     student = HirqaSLite().eval()
-    prepared = prepare(
-        student,
-        weight_bits=recipe.qat_stage.weight_bits,
-        float_prefixes=float_prefixes(recipe.qat_stage.float_blocks),
-    )
+    prepared = prepare(student, weight_bits=recipe.qat_stage.weight_bits, float_prefixes=recipe.qat_stage.float_layers)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = sum(layer.weight.numel() for layer in layers)
     return {

@@ -14,22 +14,32 @@ from numpy.typing import NDArray
 
 from edge_iqa.errors import BackendMismatch, DeviceUnavailable, InvalidInput
 
-PRECISIONS = ("int8", "fp32")
+PRECISIONS = ("int8", "fp32")  # what a bundle has for every backend; TensorRT can also make fp16 of it
 
 
 class Backend(Protocol):
     """One loaded model on one runtime.
 
     ``artefacts`` names, per precision, the bundle files that the constructor gets (name → content), together with
-    the number of threads (None: the runtime's default). Loading raises MissingDependency or DeviceUnavailable where
-    the runtime cannot be used, BundleRefused where it refuses the files.
+    the number of threads (None: the runtime's default), the device (None: the first of ``devices``) and the
+    precision (None: what the file is). Loading raises MissingDependency or DeviceUnavailable where the runtime or
+    the device cannot be used, BundleRefused where it refuses the files.
     """
 
     name: ClassVar[str]
     artefacts: ClassVar[Mapping[str, tuple[str, ...]]]
+    devices: ClassVar[tuple[str, ...]]
+    device_artefacts: ClassVar[Mapping[tuple[str, str], tuple[str, ...]]]  # (device, precision) → what it needs instead
     version: str
 
-    def __init__(self, files: Mapping[str, bytes], *, threads: int | None = None) -> None: ...
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        threads: int | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> None: ...
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -65,6 +75,30 @@ def backend_class(name: str) -> type[Backend]:
     entry = _REGISTRY[name]
     found: type[Backend] = getattr(importlib.import_module(entry.module), entry.attribute)
     return found
+
+
+def split_backend(text: str) -> tuple[str, str | None]:
+    """Return runtime and device of ``openvino:gpu``; the device is None for a plain ``openvino``.
+
+    Raises InvalidInput for a runtime that is not known or a device that it does not have.
+    """
+    name, colon, device = text.partition(":")
+    found = backend_class(name)
+    if not colon:
+        return name, None
+    if device.lower() not in found.devices:
+        known = ", ".join(f"{name}:{each}" for each in found.devices)
+        raise InvalidInput(f"{name} has no device {device!r}", fix=f"one of: {known}")
+    return name, device.lower()
+
+
+def needed_files(found: type[Backend], precision: str, device: str | None) -> tuple[str, ...]:
+    """Return the bundle files that a runtime needs; raises InvalidInput where it has no such precision."""
+    if precision not in found.artefacts:
+        raise InvalidInput(
+            f"The backend {found.name} has no precision {precision!r}", fix=f"one of: {', '.join(found.artefacts)}"
+        )
+    return found.device_artefacts.get((device or found.devices[0], precision), found.artefacts[precision])
 
 
 def choose_backend() -> str:

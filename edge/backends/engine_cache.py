@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import stat
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ from edge_iqa.errors import DeviceUnavailable
 SCHEMA_VERSION = 1
 MAX_SIDECAR_BYTES = 64 * 1024
 MAX_ENGINE_BYTES = 1024**3
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EngineKey:
     """What an engine depends on: with any of these different, it is another engine.
 
-    ``l4t`` is the Jetson Linux release (``36.4.3``), ``none`` elsewhere.
+    ``l4t`` is the Jetson Linux release (``36.4.3``), ``none`` elsewhere; ``device`` is ``gpu``, ``dla0`` or ``dla1``.
     """
 
     graph_sha256: str
@@ -37,6 +39,7 @@ class EngineKey:
     compute_capability: str
     tensorrt: str
     l4t: str
+    device: str = "gpu"
 
     @property
     def name(self) -> str:
@@ -60,6 +63,19 @@ def default_folder() -> Path:
     return root / "edge-iqa" / "engines"
 
 
+def private_folder(folder: Path) -> Path | None:
+    """Return ``folder``, made if need be, where it is the user's own and nobody else may write it; None otherwise."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        problem = _ownership_problem(folder)
+    except OSError as error:
+        problem = str(error)
+    if problem:
+        _LOG.warning("Nothing is cached in %s: %s", folder, problem)
+        return None
+    return folder
+
+
 class EngineCache:
     """Files of one ending (``.engine`` or ``.timing``) with their sidecars in one folder."""
 
@@ -76,7 +92,7 @@ class EngineCache:
         path = self.path(key)
         sidecar = _sidecar(path)
         if not path.exists() and not sidecar.exists():
-            return CacheMiss("none was built on this device yet")
+            return CacheMiss(self._nearest_miss(key))
         try:
             for place in (self.folder, path, sidecar):
                 problem = _ownership_problem(place)
@@ -87,6 +103,20 @@ class EngineCache:
         except (OSError, ValueError) as error:
             return CacheMiss(f"{path.name} cannot be read: {error}")
         return _verified(document, content, key, path.name)
+
+    def _nearest_miss(self, key: EngineKey) -> str:
+        """Return why there is no file for ``key``: what one of the same graph was built for, if there is one."""
+        expected = dataclasses.asdict(key)
+        for sidecar in sorted(self.folder.glob(f"*{self.suffix}.json")):
+            try:
+                stored = json.loads(_read(sidecar, MAX_SIDECAR_BYTES)).get("key", {})
+                differing = [field for field in expected if stored.get(field) != expected[field]]
+            except (OSError, ValueError, AttributeError):
+                continue
+            if len(differing) == 1 and differing[0] not in ("graph_sha256", "precision", "device"):
+                part = differing[0]
+                return f"{sidecar.stem} was built for {part} {stored.get(part)!r}, this device has {expected[part]!r}"
+        return "none was built on this device yet"
 
     def store(self, key: EngineKey, content: bytes) -> Path:
         """Write ``content`` and its sidecar atomically; raises DeviceUnavailable where that fails."""

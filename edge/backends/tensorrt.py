@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_iqa.backends.base import check_input, read_score
 from edge_iqa.backends.cuda_memory import CudaRuntime
 from edge_iqa.backends.engine_cache import default_folder
+from edge_iqa.backends.tensorrt_dla import dla_core
 from edge_iqa.backends.tensorrt_engine import (
     OLDEST_VERSION,
     import_tensorrt,
@@ -31,7 +32,7 @@ class TensorRtBackend:
 
     The first load of a graph builds an engine, which takes minutes; later loads read it from the cache once
     it is verified. ``precision`` is ``int8``, ``fp16`` or ``fp32``; None means what the file is: int8 for
-    ``model.int8.onnx``, fp32 for ``model.onnx``. ``threads`` has no meaning on a GPU and is ignored.
+    ``model.int8.onnx``, fp32 for ``model.onnx``. ``device`` is ``gpu``, ``dla0`` or ``dla1``. ``threads`` has no meaning on a GPU and is ignored.
     """
 
     name: ClassVar[str] = "tensorrt"
@@ -40,12 +41,15 @@ class TensorRtBackend:
         "fp16": ("model.onnx",),
         "fp32": ("model.onnx",),
     }
+    devices: ClassVar[tuple[str, ...]] = ("gpu", "dla0", "dla1")
+    device_artefacts: ClassVar[Mapping[tuple[str, str], tuple[str, ...]]] = {}
 
     def __init__(
         self,
         files: Mapping[str, bytes],
         *,
         threads: int | None = None,
+        device: str | None = None,
         precision: str | None = None,
         cache_folder: Path | None = None,
     ) -> None:
@@ -53,13 +57,17 @@ class TensorRtBackend:
         self._stream = 0
         self._context: Any = None
         self.precision = _precision_of(files, precision)
+        device = device or "gpu"
         (graph,) = files.values()
         tensorrt = import_tensorrt()
         self.version: str = str(tensorrt.__version__)
         self._cuda = CudaRuntime()
-        content = obtain_engine(graph, self.precision, tensorrt, self._cuda, cache_folder)
+        content = obtain_engine(graph, self.precision, tensorrt, self._cuda, cache_folder, device)
         # The runtime must outlive its engine, and the engine its context.
         self._runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
+        core = dla_core(device)
+        if core is not None:
+            self._runtime.DLA_core = core
         self._engine = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             raise BundleRefused(

@@ -6,7 +6,7 @@ docs.nvidia.com/deeplearning/tensorrt):
 
 - 8.5 to 9: the builder flags INT8 and FP16; the types of the remaining layers are TensorRT's choice.
 - 10: a strongly typed network; the graph's own types hold, so that the float head stays float32.
-- 11: always strongly typed; the flags INT8 and FP16 are gone, hence fp16 would need a half-precision graph.
+- 11: always strongly typed; the flags INT8 and FP16 are gone, hence fp16 takes a graph with half-precision types.
 
 Built engines and timings are kept by ``engine_cache``.
 """
@@ -24,7 +24,8 @@ from typing import Any
 
 from edge_iqa.backends.cuda_memory import CudaRuntime
 from edge_iqa.backends.engine_cache import CacheMiss, EngineCache, EngineKey
-from edge_iqa.backends.onnx_opset import read_opset
+from edge_iqa.backends.tensorrt_dla import check_dla, configure_dla, dla_core
+from edge_iqa.backends.tensorrt_graph import graph_for_version
 from edge_iqa.errors import BundleRefused, DeviceUnavailable, InvalidInput, MissingDependency
 
 PRECISIONS = ("int8", "fp16", "fp32")
@@ -54,7 +55,7 @@ def parse_version(text: str) -> tuple[int, int]:
 def plan_build(version: tuple[int, int], precision: str) -> BuildPlan:
     """Return the switches for a TensorRT version and a precision (``int8``, ``fp16``, ``fp32``).
 
-    Raises DeviceUnavailable for a TensorRT that is too old, or that has no fp16 switch any more.
+    Raises DeviceUnavailable for a TensorRT that is too old.
     """
     if precision not in PRECISIONS:
         raise InvalidInput(f"There is no precision {precision!r}", fix=f"one of: {', '.join(PRECISIONS)}")
@@ -65,12 +66,6 @@ def plan_build(version: tuple[int, int], precision: str) -> BuildPlan:
             why="it has no uint8 inputs; 8.5 is the first that has",
             fix="install JetPack 5.1 or newer",
         )
-    if precision == "fp16" and major >= 11:
-        raise DeviceUnavailable(
-            f"TensorRT {major}.{minor} has no fp16 switch",
-            why="since 11 the graph's own types hold, here float32",
-            fix="use the precision int8 or fp32",
-        )
     # TensorFloat-32 rounds float32 to 10 bits of mantissa: no reference for anything.
     cleared = ("TF32",) if precision == "fp32" else ()
     if major < 10:
@@ -80,14 +75,6 @@ def plan_build(version: tuple[int, int], precision: str) -> BuildPlan:
         typed = ("STRONGLY_TYPED",) if precision == "int8" else ()
         return BuildPlan(typed, ("FP16",) if precision == "fp16" else (), cleared)
     return BuildPlan(cleared=cleared)
-
-
-def newest_opset(version: tuple[int, int]) -> int:
-    """Return the newest ONNX operator set that a TensorRT version reads, as NVIDIA documents it."""
-    major = version[0]
-    if major < 10:
-        return 17
-    return 20 if major == 10 else 25
 
 
 def import_tensorrt() -> Any:
@@ -112,7 +99,9 @@ def l4t_release(path: Path = L4T_RELEASE_FILE) -> str:
     return f"{found[1]}.{found[2]}" if found else "none"
 
 
-def engine_key(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime) -> EngineKey:
+def engine_key(
+    graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime, device: str = "gpu"
+) -> EngineKey:
     """Return the key under which an engine for ``graph`` on this device is stored."""
     return EngineKey(
         graph_sha256=hashlib.sha256(graph).hexdigest(),
@@ -121,16 +110,27 @@ def engine_key(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime) -
         compute_capability=cuda.compute_capability(),
         tensorrt=str(tensorrt.__version__),
         l4t=l4t_release(),
+        device=device,
     )
 
 
-def obtain_engine(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime, folder: Path | None = None) -> bytes:
+def obtain_engine(
+    graph: bytes,
+    precision: str,
+    tensorrt: Any,
+    cuda: CudaRuntime,
+    folder: Path | None = None,
+    device: str = "gpu",
+) -> bytes:
     """Return a serialized engine for ``graph``: the stored one if it is verified, a new one otherwise.
 
-    Why a stored engine is not used is said in the log. Raises what ``plan_build`` and ``build_engine`` raise.
+    ``device`` is ``gpu``, ``dla0`` or ``dla1``. Why a stored engine is not used is said in the log. Raises what
+    ``plan_build``, ``check_dla`` and ``build_engine`` raise.
     """
-    key = engine_key(graph, precision, tensorrt, cuda)
+    key = engine_key(graph, precision, tensorrt, cuda, device)
     plan_build(parse_version(key.tensorrt), precision)
+    if dla_core(device) is not None:
+        check_dla(parse_version(key.tensorrt), precision)
     engines = EngineCache(folder)
     found = engines.load(key)
     if isinstance(found, bytes):
@@ -139,7 +139,8 @@ def obtain_engine(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime
     timings = EngineCache(folder, ".timing")
     timing_key = dataclasses.replace(key, graph_sha256="any", precision="any")
     known = timings.load(timing_key)
-    content, learnt = build_engine(graph, precision, tensorrt, b"" if isinstance(known, CacheMiss) else known)
+    learnt_before = b"" if isinstance(known, CacheMiss) else known
+    content, learnt = build_engine(graph, precision, tensorrt, learnt_before, device)
     try:
         engines.store(key, content)
         timings.store(timing_key, learnt)
@@ -148,15 +149,18 @@ def obtain_engine(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime
     return content
 
 
-def build_engine(graph: bytes, precision: str, tensorrt: Any, timings: bytes = b"") -> tuple[bytes, bytes]:
+def build_engine(
+    graph: bytes, precision: str, tensorrt: Any, timings: bytes = b"", device: str = "gpu"
+) -> tuple[bytes, bytes]:
     """Return a serialized engine and the timing cache after building it.
 
     ``timings`` is an earlier timing cache of the same device and version. Raises BundleRefused, with the
-    parser's or the builder's words, where TensorRT refuses the graph.
+    parser's or the builder's words, where TensorRT refuses the graph, and what ``graph_for_version`` and
+    ``configure_dla`` raise.
     """
     version = parse_version(str(tensorrt.__version__))
     plan = plan_build(version, precision)
-    _check_opset(graph, version)
+    fitting = graph_for_version(graph, precision, version)
     messages: list[str] = []
     logger = _collecting_logger(tensorrt, messages)
     builder = tensorrt.Builder(logger)
@@ -165,7 +169,7 @@ def build_engine(graph: bytes, precision: str, tensorrt: Any, timings: bytes = b
         flags |= 1 << int(getattr(tensorrt.NetworkDefinitionCreationFlag, name))
     network = builder.create_network(flags)
     parser = tensorrt.OnnxParser(network, logger)
-    if not parser.parse(graph):
+    if not parser.parse(fitting):
         errors = [str(parser.get_error(index).desc()) for index in range(parser.num_errors)]
         raise _refused(tensorrt, errors or messages)
     config = builder.create_builder_config()
@@ -174,22 +178,15 @@ def build_engine(graph: bytes, precision: str, tensorrt: Any, timings: bytes = b
         config.set_flag(getattr(tensorrt.BuilderFlag, name))
     for name in plan.cleared:
         config.clear_flag(getattr(tensorrt.BuilderFlag, name))
+    core = dla_core(device)
+    if core is not None:
+        configure_dla(tensorrt, builder, config, network, core)
     config.set_timing_cache(config.create_timing_cache(timings), False)
     plan_bytes = builder.build_serialized_network(network, config)
     if plan_bytes is None:
         raise _refused(tensorrt, messages)
     learnt = config.get_timing_cache()
     return bytes(memoryview(plan_bytes)), b"" if learnt is None else bytes(memoryview(learnt.serialize()))
-
-
-def _check_opset(graph: bytes, version: tuple[int, int]) -> None:
-    opset, newest = read_opset(graph), newest_opset(version)
-    if opset > newest:
-        raise BundleRefused(
-            f"The graph uses ONNX operator set {opset}",
-            why=f"TensorRT {version[0]}.{version[1]} reads up to {newest}",
-            fix="use JetPack 6.1 or newer, or edge_iqa.export.tensorrt.dialect_for_tensorrt_8",
-        )
 
 
 def _collecting_logger(tensorrt: Any, messages: list[str]) -> Any:

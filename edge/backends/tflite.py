@@ -1,7 +1,8 @@
-"""TFLite: LiteRT's interpreter with XNNPACK, or the older tflite-runtime where LiteRT has no wheel."""
+"""TFLite: LiteRT's interpreter with XNNPACK, or the older tflite-runtime where LiteRT has no wheel; delegates by name."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, ClassVar
@@ -13,20 +14,45 @@ from edge_iqa.backends.base import check_input, read_score
 from edge_iqa.errors import BundleRefused, DeviceUnavailable, MissingDependency
 
 
+# Device → the delegate's library, in the order tried. They come with a board's system, not with a package.
+DELEGATES: Mapping[str, tuple[str, ...]] = {
+    "gpu": ("libtensorflowlite_gpu_delegate.so", "libLiteRtGpuAccelerator.so"),
+    "nnapi": ("libnnapi_delegate.so", "libvx_delegate.so"),  # the second is NXP's and VeriSilicon's, for NPUs
+    "edgetpu": ("libedgetpu.so.1", "libedgetpu.1.dylib", "edgetpu.dll"),
+}
+_EDGETPU_OPERATOR = b"edgetpu-custom-op"
+
+
 class TfliteBackend:
-    """Scores on the CPU through the TFLite interpreter; ``ai_edge_litert`` first, ``tflite_runtime`` else."""
+    """Scores through the TFLite interpreter; ``ai_edge_litert`` first, ``tflite_runtime`` else.
+
+    On the CPU XNNPACK runs what it can, with ``threads`` threads. Other devices are delegates whose library must be
+    on the machine; what a delegate does not take stays on the CPU.
+    """
 
     name: ClassVar[str] = "tflite"
     artefacts: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "int8": ("model.int8.tflite",),
         "fp32": ("model.tflite",),
     }
+    devices: ClassVar[tuple[str, ...]] = ("cpu", *DELEGATES)
+    device_artefacts: ClassVar[Mapping[tuple[str, str], tuple[str, ...]]] = {}
 
-    def __init__(self, files: Mapping[str, bytes], *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        threads: int | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> None:
         interpreter_type, self.version = _import()
         (content,) = files.values()
+        delegates = [] if device in (None, "cpu") else [_load_delegate(interpreter_type, str(device), content)]
         try:
-            self._interpreter: Any = interpreter_type(model_content=content, num_threads=threads)
+            self._interpreter: Any = interpreter_type(
+                model_content=content, num_threads=threads, experimental_delegates=delegates
+            )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BundleRefused(
@@ -63,6 +89,32 @@ class TfliteBackend:
 
     def close(self) -> None:
         self._interpreter = None
+
+
+def runtime_version() -> str:
+    """Return the version of the interpreter that is used here; raises MissingDependency without one."""
+    return _import()[1]
+
+
+def _load_delegate(interpreter_type: Any, device: str, content: bytes) -> Any:
+    if device == "edgetpu" and _EDGETPU_OPERATOR not in content:
+        raise DeviceUnavailable(
+            "This model was not compiled for the Edge TPU",
+            why="the Edge TPU runs only files made by edgetpu_compiler; any other would run on the CPU",
+            fix="'edge-iqa export --to tflite', then edgetpu_compiler on model.int8.tflite (docs/reach.md)",
+        )
+    load = importlib.import_module(interpreter_type.__module__).load_delegate
+    problems = []
+    for library in DELEGATES[device]:
+        try:
+            return load(library)
+        except (OSError, ValueError) as error:
+            problems.append(" ".join(str(error).split()) or f"{library} failed")
+    raise DeviceUnavailable(
+        f"TFLite has no delegate for {device} here",
+        why="; ".join(problems)[:300],
+        fix=f"install {DELEGATES[device][0]} with the board's software, or leave the device out for the CPU",
+    )
 
 
 def _import() -> tuple[Any, str]:

@@ -19,12 +19,17 @@ from edge_iqa.errors import EdgeIqaError
 # verb → one line of help; the module edge_iqa.cli.<verb>_command holds the function `command`
 VERBS = {
     "score": "Score pictures, folders of pictures, or a list from stdin.",
+    "watch": "Keep the good frames of a camera or a video, for weeks; tune the rules on a record.",
     "bench": "Measure latency and score drift of a bundle on this machine's runtimes.",
-    "eval": "Compare scores with human opinion: a CSV of scores, or better/worse pairs.",
+    "compare": "Compare two results of the bench: latency with confidence, drift, verdicts.",
+    "eval": "Compare scores with human opinion: a published dataset, a CSV, better/worse pairs; or check their sanity.",
     "quantize": "Distill a teacher into an int8 student for every runtime.",
+    "verify": "Check a bundle's golden pictures on every runtime of this machine.",
     "export": "Write a bundle's models as plain files for use without edge-iqa.",
     "train": "Train a teacher from a folder of photographs, without human scores.",
     "import": "Convert a HiRQA or HiRQA-S checkpoint of the authors to safetensors.",
+    "doctor": "Say what this machine can run, what is missing, and how to mend it.",
+    "degrade": "Damage a picture as the training does, or draw a contact sheet of every degradation.",
     "explain": "Explain an error code.",
 }
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import edge_iqa
@@ -18,27 +18,50 @@ from edge_iqa.benchmarks.opinion import (
     failure_document,
 )
 from edge_iqa.cli.eval_scorers import EvalScorer
+from edge_iqa.cli.eval_sources import EvalSource
 
 SCHEMA_VERSION = 1
 
 
-def report_document(scorer: EvalScorer, table: Path, scored: ScoredPictures, comparison: Comparison) -> dict[str, Any]:
-    """Return the document of ``eval --json``: what was scored with what, what was measured, what failed.
+@dataclass(frozen=True)
+class Evaluated:
+    """One scorer with its scores and what they were found to be worth."""
 
-    ``data`` holds the sha256 of the table and one over the names and contents of all scored pictures.
+    scorer: EvalScorer
+    scored: ScoredPictures
+    comparison: Comparison
+
+    def document(self) -> dict[str, Any]:
+        """Return the scorer, its measures and its failures as they stand in ``eval --json``."""
+        return {
+            "scorer": self.scorer.description,
+            **self.comparison.document(),
+            "failed": failure_document(self.scored.errors),
+        }
+
+
+def report_document(source: EvalSource, results: Sequence[Evaluated]) -> dict[str, Any]:
+    """Return the document of ``eval --json``: the first scorer at the top, others in a list ``baselines``.
+
+    ``data`` holds the sha256 of the files of labels and one over the names and contents of all pictures that
+    the first scorer scored.
     """
-    table_sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    first, *others = results
     document = {
         "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "edge-iqa", "version": edge_iqa.__version__},
-        "scorer": scorer.description,
-        "data": {"table": table.name, "sha256": table_sha256, "pictures_sha256": scored.sha256},
-        **comparison.document(),
-        "failed": failure_document(scored.errors),
+        "tool": tool_document(),
+        "data": {**source.data, "pictures_sha256": first.scored.sha256},
+        **first.document(),
+        "baselines": [other.document() for other in others],
     }
-    if not isinstance(comparison.total, PairAccuracy):
+    if not isinstance(first.comparison.total, PairAccuracy):
         document["bootstrap"] = {"resamples": BOOTSTRAP_RESAMPLES, "seed": BOOTSTRAP_SEED}
     return document
+
+
+def tool_document() -> dict[str, str]:
+    """Return the name and version of this tool."""
+    return {"name": "edge-iqa", "version": edge_iqa.__version__}
 
 
 def as_json(document: dict[str, Any]) -> str:
@@ -46,21 +69,46 @@ def as_json(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, allow_nan=False)
 
 
-def as_table(scorer: EvalScorer, table: Path, comparison: Comparison) -> str:
-    """Return the measures as aligned columns below a line that says what was compared."""
-    rows = comparison.table()
+def as_table(source: EvalSource, results: Sequence[Evaluated]) -> str:
+    """Return the measures as aligned columns below a line that says what was compared.
+
+    Of several scorers, all lines of one subset stand together.
+    """
+    tables = [result.comparison.table() for result in results]
+    if len(results) == 1:
+        rows, titles = tables[0], [results[0].scorer.title]
+    else:
+        names = [result.scorer.name for result in results]
+        titles = [result.scorer.title for result in results]
+        rows = [["", "scorer", *tables[0][0][1:]]]
+        parts = list(dict.fromkeys(row[0] for table in tables for row in table[1:]))
+        for part in parts:
+            for name, table in zip(names, tables, strict=True):
+                rows += [[part, name, *row[1:]] for row in table[1:] if row[0] == part]
+    lines = [f"{', '.join(titles)} against {source.name}", *aligned(rows, text_columns=1 + (len(results) > 1))]
+    return "\n".join(lines + source.notes)
+
+
+def aligned(rows: Sequence[Sequence[str]], text_columns: int) -> list[str]:
+    """Return lines of cells in columns of equal width, the first ``text_columns`` to the left, others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"{scorer.title} against {table.name}"]
-    for name, *cells in rows:
-        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
-        lines.append("  ".join([f"{name:<{widths[0]}}", *aligned]))
-    if isinstance(comparison.total, PairAccuracy):
-        lines.append("right: the better picture has the higher score; a tie counts as wrong")
-    return "\n".join(lines)
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:<{width}}" if column < text_columns else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
-def write_predictions(stream: TextIO, scored: ScoredPictures) -> None:
-    """Write ``file,score`` of every scored picture, with all digits; pictures that failed have no line."""
+def write_predictions(stream: TextIO, results: Sequence[Evaluated]) -> None:
+    """Write ``file,score`` of every picture that the first scorer scored, with all digits.
+
+    Each baseline has a further column, empty where it could not score a picture.
+    """
+    first, *others = results
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["file", "score"])
-    writer.writerows(scored.scores.items())
+    writer.writerow(["file", "score", *(other.scorer.name for other in others)])
+    for file, score in first.scored.scores.items():
+        writer.writerow([file, score, *(other.scored.scores.get(file, "") for other in others)])

@@ -78,6 +78,8 @@ def command(
             f"  {drift.target:<18} SROCC {drift.value('srcc'):.4f}   mean {drift.value('mae'):.4f}   "
             f"max {drift.value('max_abs'):.4f}"
         )
+    for layer in result.kept_float:
+        print(f"  kept float for the budget: {layer}")
     if result.missed:
         raise BarMissed(
             f"{len(result.missed)} bars of the budget were missed",

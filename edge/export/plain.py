@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_iqa.bundle import Bundle
-from edge_iqa.errors import InvalidInput
+from edge_iqa.errors import InvalidInput, MissingDependency
+from edge_iqa.export.plain_cpp import cpp_files, preprocess_document
 from edge_iqa.export.plain_readme import readme
 
 # target → the bundle's files for it, float first
@@ -34,16 +35,22 @@ def parse_targets(text: str) -> tuple[str, ...]:
 def export_plain(bundle: Bundle, targets: Sequence[str], folder: Path, *, force: bool = False) -> list[Path]:
     """Write the float and int8 models for ``targets`` below ``folder`` and return the files written.
 
-    Each target has a folder of its own, ``folder/TARGET/``; the files keep their names and bytes. A
-    ``README.md`` lists them with their sha256. Nothing is written before everything was checked: raises
-    InvalidInput for an unknown target and for a folder that holds something already (``force`` writes into
-    it, leaving other files alone), BundleRefused where the bundle lacks a file.
+    Each target has a folder of its own, ``folder/TARGET/``; the files keep their names and bytes. Beside them
+    lie ``preprocess.json``, C++ examples in ``cpp/``, and a ``README.md`` that lists all with their sha256. The
+    target tensorrt also gets the graph's variants for other TensorRT versions where the package onnx is there to
+    make them. Nothing is written before everything was checked: raises InvalidInput for an unknown target and for
+    a folder that holds something already (``force`` writes into it, leaving other files alone), BundleRefused
+    where the bundle lacks a file.
     """
     targets = parse_targets(",".join(targets))
     content: dict[str, bytes] = {}
     for target in targets:
         for name, data in bundle.take(TARGET_FILES[target], f"the export target {target}").items():
             content[f"{target}/{Path(name).name}"] = data
+    if "tensorrt" in targets:
+        content |= _tensorrt_variants(bundle)
+    content |= cpp_files(targets)
+    content["preprocess.json"] = preprocess_document(bundle)
     content["README.md"] = readme(bundle, targets, content).encode()
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder", fix="name another one with -o")
@@ -59,6 +66,17 @@ def export_plain(bundle: Bundle, targets: Sequence[str], folder: Path, *, force:
         raise InvalidInput(
             f"The folder {folder} cannot be written", why=str(error), fix="name another one with -o"
         ) from error
+
+
+def _tensorrt_variants(bundle: Bundle) -> dict[str, bytes]:
+    """Return the graph's variants below ``tensorrt/``; none where onnx is not installed."""
+    from edge_iqa.export.tensorrt_variants import variants
+
+    try:
+        made = variants(bundle.files["model.int8.onnx"], bundle.files["model.onnx"])
+    except MissingDependency:
+        return {}
+    return {f"tensorrt/{name}": data for name, data in made.items()}
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from edge_iqa.backends.onnx_opset import read_opset
-from edge_iqa.backends.tensorrt_engine import newest_opset, parse_version
+from edge_iqa.backends.tensorrt_engine import parse_version
+from edge_iqa.backends.tensorrt_graph import newest_opset
 from edge_iqa.bundle import Bundle
 from edge_iqa.export.trtexec import trtexec_command
 
@@ -18,13 +19,29 @@ _ROLES = {
     "model.xml": "int8, structure",
     "model.bin": "int8, weights",
     "model.int8.onnx": "int8, activations signed with zero-point 0, as TensorRT demands",
+    "model.int8.opset17.onnx": "the same for TensorRT 8: operator set 17, weights as float behind Q/DQ",
+    "model.opset17.onnx": "float32 for TensorRT 8: operator set 17",
+    "model.fp16.onnx": "float16 body with explicit casts, for TensorRT 11",
+    "model.int8.fused-add.onnx": "int8 without Q/DQ between a convolution and the addition behind it",
+    "preprocess.json": "the rule that makes a picture the input",
+    "CMakeLists.txt": "builds the C++ examples",
+    "edge_iqa_preprocess.hpp": "the rule in C++17",
+    "score_onnxruntime.cpp": "C++ example",
+    "score_openvino.cpp": "C++ example",
+    "score_tensorrt.cpp": "C++ example",
 }
 
 _JETPACKS = (
-    ("JetPack 5 (TensorRT 8.5)", "8.5"),
-    ("JetPack 6 and 7 with TensorRT 10", "10.3"),
+    ("JetPack 5 (TensorRT 8.5) and JetPack 6.0 (TensorRT 8.6)", "8.5"),
+    ("JetPack 6.1 to 7 with TensorRT 10", "10.3"),
     ("JetPack 7 with TensorRT 11", "11.4"),
 )
+# TensorRT version → precision → the file that it takes
+_TENSORRT_FILES = {
+    "8.5": {"int8": "model.int8.opset17.onnx", "fp16": "model.opset17.onnx"},
+    "10.3": {"int8": "model.int8.onnx", "fp16": "model.onnx"},
+    "11.4": {"int8": "model.int8.onnx", "fp16": "model.fp16.onnx"},
+}
 
 # Statement for statement what edge_iqa.preprocess does; a test runs this very text.
 PREPROCESSING = """\
@@ -77,6 +94,21 @@ score = float(interpreter.get_tensor(interpreter.get_output_details()[0]["index"
 """,
 }
 
+_CPP = """\
+## C++
+
+`cpp/edge_iqa_preprocess.hpp` is the pre-processing rule in C++17 without dependencies; it reads `preprocess.json`. The
+examples read binary PPM (any tool writes it: `convert photo.jpg photo.ppm`) and print a score per picture. CMake builds
+those whose runtime it finds; the first lines of `cpp/CMakeLists.txt` say how to show it where they are.
+
+```
+cmake -S cpp -B build -DCMAKE_BUILD_TYPE=Release && cmake --build build
+build/score_openvino openvino/model.xml preprocess.json photo.ppm
+build/score_onnxruntime onnx/model.int8.u8.onnx preprocess.json photo.ppm
+build/score_tensorrt model.int8.engine preprocess.json photo.ppm
+```
+"""
+
 
 def readme(bundle: Bundle, targets: Sequence[str], content: Mapping[str, bytes]) -> str:
     """Return the text for ``targets``; ``content`` maps each written file's name to its bytes."""
@@ -96,8 +128,10 @@ def readme(bundle: Bundle, targets: Sequence[str], content: Mapping[str, bytes])
         _file_table(content),
     ]
     for target in targets:
-        text = _tensorrt(content["tensorrt/model.int8.onnx"]) if target == "tensorrt" else _LOADING[target]
+        text = _tensorrt(content) if target == "tensorrt" else _LOADING[target]
         parts.append(f"## {target}\n\n{text}")
+    if any(name.startswith("cpp/") for name in content):
+        parts.append(_CPP)
     return "\n".join(parts)
 
 
@@ -109,16 +143,29 @@ def _file_table(content: Mapping[str, bytes]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tensorrt(graph: bytes) -> str:
+def _tensorrt(content: Mapping[str, bytes]) -> str:
     lines = [
         "Build the engine on the device that runs it: an engine is native code for one GPU and one TensorRT "
-        "version. The scales are in the graph, so there is nothing to calibrate.\n",
+        "version. The scales are in the graph, so there is nothing to calibrate. Build int8 and fp16, measure both "
+        "on the device, and take the faster one whose scores hold.\n",
     ]
-    opset = read_opset(graph)
     for jetpack, version in _JETPACKS:
-        command = trtexec_command("tensorrt/model.int8.onnx", "model.int8.engine", version)
-        if opset > newest_opset(parse_version(version)):
-            lines.append(f"{jetpack} cannot read this graph: its operator set is {opset}.\n")
+        commands = []
+        for precision, name in _TENSORRT_FILES[version].items():
+            path = f"tensorrt/{name}"
+            if path in content and read_opset(content[path]) <= newest_opset(parse_version(version)):
+                commands.append(trtexec_command(path, f"model.{precision}.engine", version, precision))
+        if commands:
+            lines.append(f"{jetpack}:\n\n```\n" + "\n".join(commands) + "\n```\n")
         else:
-            lines.append(f"{jetpack}:\n\n```\n{command}\n```\n")
+            lines.append(
+                f"{jetpack} cannot read these graphs: their operator set is newer. Export again where the package "
+                "onnx is installed (edge-iqa[export]); the variants for it are written then.\n"
+            )
+    if "tensorrt/model.int8.fused-add.onnx" in content:
+        lines.append(
+            "`model.int8.fused-add.onnx` takes the place of `model.int8.onnx` where it is faster: whether TensorRT "
+            "fuses convolution and addition better without the Q/DQ between them is for a measurement on the device. "
+            "DLA cores take no Q/DQ: give them the fp16 graph, with `--useDLACore=0 --allowGPUFallback`.\n"
+        )
     return "\n".join(lines)

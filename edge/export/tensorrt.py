@@ -70,16 +70,18 @@ _OPSET = 17
 _IR_VERSION = 8  # of opset 17
 
 
-def check_tensorrt_graph(model: onnx.ModelProto, *, float_convolutions: int = 0) -> list[Finding]:
+def check_tensorrt_graph(
+    model: onnx.ModelProto, *, float_convolutions: int = 0, fused_additions: bool = False
+) -> list[Finding]:
     """Return every breach of TensorRT's rules for a signed int8 Q/DQ graph; an empty list is a pass.
 
     ``float_convolutions`` is how many convolutions were meant to stay float (a bundle's manifest names them);
-    more than that are findings. A pass says that format and placement are right, not that every layer is fast.
+    more than that are findings. ``fused_additions`` is for the variant that ``strip_additions`` makes. A pass says that format and placement are right, not that every layer is fast.
     Raises MissingDependency where onnx is not installed.
     """
-    _require_onnx()
+    require_onnx()
     view = GraphView(model)
-    findings = [*check_types(view), *check_quantization(view)]
+    findings = [*check_types(view), *check_quantization(view, fused_additions=fused_additions)]
     float_findings = [finding for finding in findings if finding.rule == "float-conv"]
     if len(float_findings) <= float_convolutions:
         findings = [finding for finding in findings if finding.rule != "float-conv"]
@@ -96,7 +98,7 @@ def dialect_for_tensorrt_8(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises GraphUnsupported for an operator whose older form is not known here, MissingDependency where onnx
     is not installed.
     """
-    _require_onnx()
+    require_onnx()
     from onnx import checker
 
     result = copy.deepcopy(model)
@@ -164,7 +166,8 @@ def _drop_unused(model: onnx.ModelProto) -> None:
     model.graph.initializer.extend(kept)
 
 
-def _require_onnx() -> None:
+def require_onnx() -> None:
+    """Raise MissingDependency, naming the extra, where onnx is not installed."""
     try:
         import onnx  # noqa: F401
     except ImportError as error:

@@ -92,8 +92,11 @@ def check_types(view: GraphView) -> Iterator[Finding]:
     yield from _check_operands(view)
 
 
-def check_quantization(view: GraphView) -> Iterator[Finding]:
-    """Yield breaches of the rules on QuantizeLinear, DequantizeLinear, Conv and residual Add."""
+def check_quantization(view: GraphView, *, fused_additions: bool = False) -> Iterator[Finding]:
+    """Yield breaches of the rules on QuantizeLinear, DequantizeLinear, Conv and residual Add.
+
+    ``fused_additions`` allows one input of an addition to come straight from a convolution that nothing else reads.
+    """
     for node in view.graph.node:
         if node.op_type == "QuantizeLinear":
             yield from _check_quantize(view, node)
@@ -102,7 +105,7 @@ def check_quantization(view: GraphView) -> Iterator[Finding]:
         elif node.op_type == "Conv":
             yield from _check_conv(view, node)
         elif node.op_type == "Add":
-            yield from _check_residual(view, node)
+            yield from _check_residual(view, node, fused_additions)
 
 
 def _check_opset(view: GraphView) -> Iterator[Finding]:
@@ -267,11 +270,13 @@ def _check_conv(view: GraphView, node: Any) -> Iterator[Finding]:
             yield Finding("conv", label(node), "its weight is not a constant")
 
 
-def _check_residual(view: GraphView, node: Any) -> Iterator[Finding]:
+def _check_residual(view: GraphView, node: Any, fused: bool) -> Iterator[Finding]:
     makers = [view.maker(name) for name in node.input]
     if any(name in view.constants for name in node.input) or not {"DequantizeLinear", "Conv"} & set(makers):
         return
     for name, maker in zip(node.input, makers, strict=True):
+        if fused and maker == "Conv" and "DequantizeLinear" in makers and len(view.consumers[name]) == 1:
+            continue
         if maker != "DequantizeLinear":
             yield Finding("residual", label(node), f"its input {name} is not quantized")
 

@@ -17,8 +17,8 @@ def trtexec_command(
     """Return the command as one line for a shell; ``version`` is TensorRT's, such as ``8.6``, ``10.3`` or
     ``11.4``.
 
-    The switches are those that the backend itself uses. Raises what ``plan_build`` raises: a version that is
-    too old, or fp16 where there is no switch for it.
+    The switches are those that the backend itself uses; from TensorRT 11 on, fp16 is a matter of the graph
+    (``model.fp16.onnx``) and needs none. Raises DeviceUnavailable for a version that is too old.
     """
     plan = plan_build(parse_version(version), precision)
     switches = [*plan.network_flags, *plan.builder_flags, *plan.cleared]

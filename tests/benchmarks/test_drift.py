@@ -32,3 +32,24 @@ def test_collapsed_scores_show_as_few_levels() -> None:
     reference = np.linspace(0.1, 0.9, 50)
     assert compare_scores("reference", reference, np.round(reference, 1), 0.5).distinct_levels == 9
     assert compare_scores("reference", reference, reference, 0.5).distinct_levels == 50
+
+
+def test_the_restoring_threshold_keeps_as_many_as_the_reference() -> None:
+    reference = np.array([0.1, 0.2, 0.6, 0.7, 0.8])
+    drift = compare_scores("reference", reference, reference - 0.2, 0.55)
+    assert (drift.kept_reference, drift.kept, drift.flips) == (3, 1, 2)
+    assert drift.restoring_threshold == pytest.approx(0.2)
+    assert drift.flips_restored == 0
+
+
+def test_a_threshold_that_still_keeps_as_many_stays() -> None:
+    drift = compare_scores("reference", [0.4, 0.6], [0.6, 0.4], 0.5)
+    assert (drift.restoring_threshold, drift.flips, drift.flips_restored) == (0.5, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"), [([0.6, 0.7], [0.1, 0.2]), ([0.1, 0.2], [0.6, 0.7]), ([0.1, 0.6], [0.2, 0.2])]
+)
+def test_where_no_threshold_restores_the_rate_there_is_none(expected: list[float], found: list[float]) -> None:
+    drift = compare_scores("reference", expected, found, 0.5)
+    assert (drift.restoring_threshold, drift.flips_restored) == (None, None)

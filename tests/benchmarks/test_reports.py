@@ -47,7 +47,7 @@ def test_json_follows_its_schema(result: BenchResult) -> None:
     document = json.loads(json_text(result))
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(document, schema(), jsonschema.Draft202012Validator)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["rows"][0]["latency_ms"]["n"] == len(document["rows"][0]["samples_ms"])
     assert len(document["reference_scores"]) == len(document["images"]["names"]) == document["images"]["n"]
 
@@ -60,7 +60,7 @@ def test_json_follows_its_schema(result: BenchResult) -> None:
         lambda document: document["rows"][0].update(latency=1.0),
         lambda document: document["rows"][0]["latency_ms"].update(p90="10"),
         lambda document: document["bundle"].update(sha256="none"),
-        lambda document: document.update(schema_version=2),
+        lambda document: document.update(schema_version=1),
     ],
 )
 def test_the_schema_refuses_what_is_wrong(result: BenchResult, spoil: object) -> None:
@@ -161,7 +161,7 @@ def test_the_page_shows_every_row_and_its_verdict(flipping: BenchResult) -> None
 
 
 def test_the_page_without_any_measurement(result: BenchResult) -> None:
-    page = html_text(dataclasses.replace(result, rows=[result.rows[-1]], reference_scores=[]))
+    page = html_text(dataclasses.replace(result, rows=[result.rows[-1]], reference_scores=[], waterfall=[]))
     assert "INCOMPATIBLE" in page
     assert "<svg" not in page
 

@@ -15,7 +15,7 @@ from edge_iqa.benchmarks.run import BenchOutcome, BenchRequest, run_bench
 from edge_iqa.benchmarks.sampling import SamplingPlan
 from edge_iqa.benchmarks.verdict import Bars
 from edge_iqa.bundle import read_bundle, write_bundle
-from edge_iqa.errors import BarMissed, BundleRefused, DeviceUnavailable, InvalidInput
+from edge_iqa.errors import BarMissed, BundleRefused, DeviceUnavailable, EdgeIqaError, InvalidInput
 
 WriteBundle = Callable[[Callable[[bytes], bytes]], Path]
 SHORT_PLAN = SamplingPlan(
@@ -69,6 +69,21 @@ def beyond_one(graph: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def foreign(graph: bytes) -> bytes:
+    """Return a graph of another maker: a score in [0, 1], but of a float picture in another layout."""
+    from onnx import TensorProto, helper
+
+    nodes = [helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)]
+    picture = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 24, 32])
+    score = helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])
+    model = helper.make_model(
+        helper.make_graph(nodes, "foreign", [picture], [score]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    return bytes(model.SerializeToString())
+
+
 NOT_ABOUT_SCORES = {"VALID", "UNSTABLE", "THROTTLED"}
 
 
@@ -86,6 +101,10 @@ def test_rows_of_all_cpu_runtimes(bench_outcome: BenchOutcome) -> None:
     assert measured.cold_ms.load > 0
     assert measured.size_bytes
     assert measured.runtime_version
+    assert measured.affinity
+    assert measured.warmup is not None
+    assert measured.device_state.samples >= 1
+    assert (measured.throughput, measured.sustained) == (None, None)
 
 
 def test_the_same_model_drifts_nowhere(bench_outcome: BenchOutcome) -> None:
@@ -127,17 +146,21 @@ def test_a_model_that_scores_otherwise_is_drift(with_int8_graph: WriteBundle, be
     assert "onnxruntime fp32" not in caught.value.why
 
 
-@pytest.mark.parametrize("change", [lambda graph: b"no graph", beyond_one], ids=["garbage", "beyond one"])
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [(lambda graph: b"ftrt\x00\x01 an engine", 5), (beyond_one, 5), (foreign, 2)],
+    ids=["engine of another runtime", "beyond one", "foreign graph"],
+)
 def test_a_model_that_cannot_score_is_incompatible(
-    change: Callable[[bytes], bytes], with_int8_graph: WriteBundle, bench_pictures: Path
+    change: Callable[[bytes], bytes], status: int, with_int8_graph: WriteBundle, bench_pictures: Path
 ) -> None:
     outcome = bench(with_int8_graph(change), bench_pictures, "cpu")
     rows = {row.label: row for row in outcome.result.rows}
     assert rows["onnxruntime int8"].verdict == "INCOMPATIBLE"
     assert rows["onnxruntime fp32"].latency_ms.n >= 20
-    with pytest.raises(Exception, match=r"cannot load|returned") as caught:
+    with pytest.raises(EdgeIqaError, match=r"cannot load|returned|takes") as caught:
         outcome.raise_problems()
-    assert caught.value.exit_code == 5  # type: ignore[attr-defined]
+    assert caught.value.exit_code == status
 
 
 def test_too_few_samples(sharpness_bundle: Path, bench_pictures: Path) -> None:

@@ -12,14 +12,14 @@ from edge_iqa.benchmarks.verdict import VERDICTS, Bars, Evidence, judge, missed_
 from edge_iqa.errors import BundleRefused
 
 PLAN = SamplingPlan("quick", min_samples=128, min_seconds=10)
-GOOD_DRIFT = Drift("onnxruntime fp32", 100, 0.999, 0.999, 0.002, 0.01, 1, 0.5, 100)
+GOOD_DRIFT = Drift("onnxruntime fp32", 100, 0.999, 0.999, 0.002, 0.01, 1, 0.5, 100, 50, 49, 0.499, 0)
 GOOD = Evidence(
     label="openvino int8",
     precision="int8",
     latency_ms=summarize([10.0] * 128),
     stability=Stability(0.02, 0.01),
     drift=GOOD_DRIFT,
-    throttled=None,
+    throttling=[],
     error=None,
     seconds=12.0,
 )
@@ -32,7 +32,7 @@ def with_drift(**values: float | None) -> Evidence:
 CASES = {
     "VALID": GOOD,
     "UNSTABLE": dataclasses.replace(GOOD, stability=Stability(0.5, 0.0)),
-    "THROTTLED": dataclasses.replace(GOOD, throttled=True),
+    "THROTTLED": dataclasses.replace(GOOD, throttling=["the clock fell"]),
     "TOO_FEW_SAMPLES": dataclasses.replace(GOOD, latency_ms=summarize([10.0] * 20)),
     "DRIFT": with_drift(srcc=0.9),
     "INCOMPATIBLE": dataclasses.replace(GOOD, error=BundleRefused("no file", fix="rebuild it")),
@@ -59,10 +59,28 @@ def test_a_run_that_slows_down_or_speeds_up_is_unstable(trend: float) -> None:
     assert ("slower" if trend > 0 else "faster") in found.reasons[0]
 
 
+def test_waiting_for_a_processor_is_unstable() -> None:
+    found = judge(dataclasses.replace(GOOD, stability=Stability(0.01, 0.0, waited=0.4)), PLAN, Bars())
+    assert found.verdict == "UNSTABLE"
+    assert "40%" in found.reasons[0]
+    rarely = dataclasses.replace(GOOD, stability=Stability(0.01, 0.0, waited=0.05))
+    assert judge(rarely, PLAN, Bars()).verdict == "VALID"
+
+
+def test_a_sustained_run_that_slows_down_is_throttled_with_a_cause_and_unstable_without() -> None:
+    slower = dataclasses.replace(GOOD, sustained_change=0.3)
+    assert judge(slower, PLAN, Bars()).verdict == "UNSTABLE"
+    found = judge(dataclasses.replace(slower, throttling=["the clock fell"]), PLAN, Bars())
+    assert found.verdict == "THROTTLED"
+    assert found.reasons[0] == "THROTTLED: the clock fell"
+    assert found.reasons[1] == "THROTTLED: p90 rose by 30% over the sustained run (limit 10%)"
+    assert judge(dataclasses.replace(GOOD, sustained_change=-0.3), PLAN, Bars()).verdict == "VALID"
+
+
 def test_the_gravest_finding_decides_and_all_are_told() -> None:
     evidence = dataclasses.replace(
         with_drift(max_abs=0.5),
-        throttled=True,
+        throttling=["the clock fell"],
         stability=Stability(0.5, 0.5),
         latency_ms=summarize([1.0] * 20),
     )

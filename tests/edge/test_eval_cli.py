@@ -146,7 +146,8 @@ def test_all_pictures_bad_gives_null_and_3(
 
 @pytest.mark.parametrize("name", ["laplacian", "tenengrad"])
 def test_baselines_need_no_bundle(evaluate: Evaluate, dataset: Path, name: str) -> None:
-    arguments = ["--csv", str(dataset / "scores.csv"), "--root", str(dataset), "--baseline", name]
+    table = ["--csv", str(dataset / "scores.csv"), "--root", str(dataset)]
+    arguments = [*table, "--baseline", name, "--only-baselines"]
     document = json.loads(evaluate(*arguments, "--json", "-").stdout)
     assert document["srcc"] == pytest.approx(1)
     assert document["scorer"] == {"baseline": name}
@@ -171,8 +172,16 @@ def test_wrong_use_is_2(evaluate: Evaluate, dataset: Path, options: list[str], t
         ([*scores, *pairs, *root, *options], "--csv or --pairs"),
         ([*scores, *options], "--root"),
         ([*scores, "--root", str(tmp_path / "none"), *options], "There is no folder"),
-        ([*scores, *root, *options, "--baseline", "laplacian"], "--baseline"),
+        ([*scores, *root, *options, "--model", str(tmp_path / "none.safetensors")], "--bundle and --model"),
+        ([*scores, *root, *options, "--baseline", "laplacian", "--only-baselines"], "--only-baselines"),
+        ([*scores, *root, "--only-baselines"], "--only-baselines"),
         ([*scores, *root, "--baseline", "niqe"], "laplacian, tenengrad"),
+        ([*scores, *root, "--dataset", "live"], "--csv or --pairs"),
+        (["--sanity", *scores, *root], "--sanity"),
+        (["--sanity", "--predictions", str(tmp_path / "p.csv")], "--sanity"),
+        (["--dataset", "mnist", *root], "live, csiq, tid2013"),
+        (["--dataset", "live", *root], "dmos_realigned.mat"),
+        (["--dataset", "live", "--root", str(tmp_path / "none")], "There is no folder"),
         ([*scores, *root, "--bundle", str(tmp_path / "none.eiqa")], "There is no bundle"),
         ([*scores, *root, *options, "--json", str(tmp_path / "none" / "a.json")], "cannot be written"),
         ([*scores, *root, *options, "--predictions", str(tmp_path)], "cannot be written"),
@@ -182,3 +191,88 @@ def test_wrong_use_is_2(evaluate: Evaluate, dataset: Path, options: list[str], t
         done = evaluate(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments
         assert message in done.stderr, arguments
+
+
+def test_baselines_stand_in_the_same_table(
+    evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path
+) -> None:
+    predictions = tmp_path / "predictions.csv"
+    arguments = ["--csv", str(dataset / "scores.csv"), "--root", str(dataset), *options]
+    arguments += ["--baseline", "laplacian", "--baseline", "tenengrad", "--baseline", "laplacian"]
+    done = evaluate(*arguments, "--predictions", predictions)
+    title, headings, *rows = done.stdout.splitlines()
+    assert "sharpness" in title
+    assert headings.split()[:2] == ["scorer", "n"]
+    assert [row.split()[:4] for row in rows[:3]] == [
+        ["all", "sharpness", "6", "1.0000"], ["all", "laplacian", "6", "1.0000"], ["all", "tenengrad", "6", "1.0000"],
+    ]  # fmt: skip
+    assert len(rows) == 9
+    assert predictions.read_text().splitlines()[0] == "file,score,laplacian,tenengrad"
+    document = json.loads(evaluate(*arguments, "--json", "-").stdout)
+    assert document["scorer"]["bundle"]["name"] == "sharpness"
+    assert [other["scorer"] for other in document["baselines"]] == [
+        {"baseline": "laplacian"},
+        {"baseline": "tenengrad"},
+    ]
+    assert all(other["srcc"] == pytest.approx(1) for other in document["baselines"])
+
+
+def test_a_published_dataset_with_its_rule_and_direction(
+    evaluate: Evaluate, options: list[str], tmp_path: Path
+) -> None:
+    """DMOS falls with quality: a scorer that is right has +1 once it is turned, and the result says so."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    lines = []
+    for level, sigma in enumerate(BLURS[:5], start=1):
+        picture = tmp_path / "dst_imgs" / "blur" / f"a.BLUR.{level}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(picture), cv2.GaussianBlur(noise, (0, 0), sigma))
+        lines.append(f"a.BLUR.{level}.png {level / 10}")
+    (tmp_path / "csiq_label.txt").write_text("\n".join([*lines, "a.BLUR.6.png 0.7"]))
+    done = evaluate("--dataset", "csiq", "--root", tmp_path, *options, "--json", "-")
+    assert done.returncode == 3  # the sixth is listed but not there
+    document = json.loads(done.stdout)
+    assert (document["n"], document["srcc"]) == (5, pytest.approx(1))
+    data = document["data"]
+    assert (data["dataset"], data["listed"], data["resolution"]) == ("csiq", 6, "full resolution")
+    assert "multiplied by -1" in data["opinion_direction"]
+    assert data["label_files"] == [{"name": "csiq_label.txt", "sha256": sha256(tmp_path / "csiq_label.txt")}]
+    assert document["failed"]["codes"] == {"E201": 1}
+    assert "multiplied by -1" in evaluate("--dataset", "csiq", "--root", tmp_path, *options).stdout
+
+
+def test_resolution_rule_reaches_the_scorer(evaluate: Evaluate, tmp_path: Path) -> None:
+    """FLIVE is scored at 512x512: the Laplacian of an enlarged picture is not that of the file."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    (tmp_path / "database").mkdir()
+    cv2.imwrite(str(tmp_path / "database" / "a.png"), noise)
+    (tmp_path / "labels_image.csv").write_text("name,mos\na.png,50\n")
+    found = {}
+    for name, table in (("flive", ["--dataset", "flive"]), ("csv", ["--csv", str(tmp_path / "plain.csv")])):
+        (tmp_path / "plain.csv").write_text("file,mos\ndatabase/a.png,50\n")
+        output = tmp_path / f"{name}.csv"
+        evaluate(*table, "--root", tmp_path, "--baseline", "laplacian", "--only-baselines", "--predictions", output)
+        (row,) = csv.DictReader(output.read_text().splitlines())
+        found[name] = float(row["score"])
+    assert found["flive"] < 0.2 * found["csv"]
+
+
+def test_sanity_says_which_line_fails(
+    evaluate: Evaluate, options: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("edge_iqa.benchmarks.sanity.DEGRADATIONS", ())
+    output = tmp_path / "sanity.json"
+    done = evaluate("--sanity", "--baseline", "laplacian", "--only-baselines", "--json", output)
+    assert done.returncode == 1
+    assert done.stderr.startswith("E600")
+    assert "uniform colour noise" in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["laplacian"]
+    assert "pass" in next(line for line in lines if line.startswith("flat grey"))
+    assert "FAIL" in next(line for line in lines if line.startswith("uniform colour noise"))
+    document = json.loads(output.read_text())
+    assert (document["schema_version"], document["kind"], document["n"]) == (1, "sanity", 8)
+    assert document["passed"] == sum(line["passed"] for line in document["lines"]) == 5
+    beside = json.loads(evaluate("--sanity", *options, "--baseline", "laplacian", "--json", "-").stdout)
+    assert beside["scorer"]["bundle"]["name"] == "sharpness"
+    assert [other["passed"] for other in beside["baselines"]] == [5]

@@ -17,11 +17,19 @@ from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle, write_bund
 from edge_iqa.cli import export_command
 from edge_iqa.decode import read_image
 from edge_iqa.errors import BundleRefused, InvalidInput
+from edge_iqa.export import plain_cpp
 from edge_iqa.export.plain import TARGET_FILES, export_plain, parse_targets
 from edge_iqa.preprocess import preprocess
 from edge_iqa.scorer import load
 
 ALL = tuple(TARGET_FILES)
+CPP_SOURCES = sorted((Path(plain_cpp.__file__).parent / "cpp").iterdir())
+TENSORRT_VARIANTS = (
+    "model.fp16.onnx",
+    "model.int8.fused-add.onnx",
+    "model.int8.opset17.onnx",
+    "model.opset17.onnx",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +67,9 @@ def run_block(folder: Path, heading: str, **names: Any) -> dict[str, Any]:
 def test_the_files_are_those_of_the_bundle(bundle: Bundle, exported: Path) -> None:
     found = sorted(str(path.relative_to(exported)) for path in exported.rglob("*") if path.is_file())
     models = [f"{target}/{Path(name).name}" for target, names in TARGET_FILES.items() for name in names]
-    assert found == sorted(["README.md", *models])
+    made = [f"tensorrt/{name}" for name in TENSORRT_VARIANTS]
+    cpp = [f"cpp/{path.name}" for path in CPP_SOURCES]
+    assert found == sorted(["README.md", "preprocess.json", *models, *made, *cpp])
     for target, names in TARGET_FILES.items():
         for name in names:
             assert (exported / target / Path(name).name).read_bytes() == bundle.files[name]
@@ -108,17 +118,20 @@ def test_the_readmes_loading_code_gives_our_score(
 
 
 def test_the_readme_has_a_trtexec_line_per_version_that_can_read_the_graph(exported: Path) -> None:
-    blocks = code_blocks(exported, "tensorrt")
-    assert all("--onnx=tensorrt/model.int8.onnx" in block for block in blocks)
-    assert "--stronglyTyped" in blocks[-2]
-    assert "--stronglyTyped" not in blocks[-1]
-    assert "--int8" not in blocks[-1]
+    older, ten, eleven = code_blocks(exported, "tensorrt")
+    assert "--onnx=tensorrt/model.int8.opset17.onnx" in older
+    assert "--int8 --fp16" in older
+    assert "--onnx=tensorrt/model.int8.onnx" in ten
+    assert "--stronglyTyped" in ten
+    assert "--onnx=tensorrt/model.fp16.onnx" in eleven
+    assert not {"--int8", "--fp16", "--stronglyTyped"} & set(eleven.split())
 
 
 def test_only_the_named_targets_are_written(bundle: Bundle, tmp_path: Path) -> None:
     written = export_plain(bundle, ["tflite"], tmp_path / "out")
     assert [str(path.relative_to(tmp_path)) for path in written] == [
         "out/README.md",
+        "out/preprocess.json",
         "out/tflite/model.int8.tflite",
         "out/tflite/model.tflite",
     ]
@@ -183,5 +196,6 @@ def test_the_command_prints_the_files_and_needs_no_onnx(
     monkeypatch.setattr(builtins, "__import__", without_heavy)
     export_command.command(tmp_path / "out", to=",".join(ALL))
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + sum(len(names) for names in TARGET_FILES.values())
+    assert len(lines) == 2 + len(CPP_SOURCES) + sum(len(names) for names in TARGET_FILES.values())
+    assert "Export again where the package onnx is installed" in (tmp_path / "out" / "README.md").read_text()
     assert all(Path(line).is_file() for line in lines)

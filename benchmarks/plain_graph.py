@@ -1,0 +1,48 @@
+"""The bundle's Q/DQ graph computed without any optimization: what the numbers in it mean, on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_iqa.bundle import Bundle
+
+
+class PlainGraph:
+    """``model.int8.onnx`` as it stands: ONNX Runtime computes node by node, nothing fused or folded.
+
+    ``scores`` are those so far; ``reason`` tells why there are none, None where the graph could be loaded.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self._run: Callable[[NDArray[np.uint8]], Any] | None = None
+        self.scores: list[float] = []
+        self.reason: str | None = "the bundle has no model.int8.onnx"
+        content = bundle.files.get("model.int8.onnx")
+        if content is None:
+            return
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime has no common error class
+            self.reason = f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0][:200]}"
+            return
+        name = session.get_inputs()[0].name
+        self._run = lambda tensor: session.run(None, {name: tensor})[0]
+        self.reason = None
+
+    def score(self, tensor: NDArray[np.uint8]) -> None:
+        """Score one input ``(1, H, W, 3)`` uint8, where the graph could be loaded."""
+        if self._run is not None:
+            self.scores.append(float(np.asarray(self._run(tensor)).reshape(-1)[0]))
+
+    def close(self) -> None:
+        self._run = None

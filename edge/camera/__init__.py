@@ -1,0 +1,1 @@
+"""The camera loop: sources, capture, policy, sinks, and what watches over them."""
