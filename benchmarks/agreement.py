@@ -75,7 +75,9 @@ class Comparison:
 
 
 def openvino_median(text: str) -> float:
-    """Return the median latency in ms of what ``benchmark_app`` prints."""
+    """Return the median latency in ms of what ``benchmark_app`` prints, in microseconds where it is short."""
+    if re.search(r"Median:\s+[\d.]+ us", text):
+        return 1e-3 * _number(r"Median:\s+([\d.]+) us", text, "benchmark_app")
     return _number(r"Median:\s+([\d.]+) ms", text, "benchmark_app")
 
 

@@ -33,7 +33,6 @@ SCHEMA_VERSION = 1
 IQA, LAPLACIAN, RANDOM, ALL = "edge-iqa", "Laplacian", "at random", "all frames"
 
 
-
 @dataclass(frozen=True)
 class Videos:
     """What was measured on all frames: per method (N,) numbers, damage per frame, video per frame, features."""
@@ -65,7 +64,7 @@ def measure(photographs: Sequence[Path], spec: VideoSpec, seed: int) -> Videos:
     damages: list[str | None] = []
     video_of: list[int] = []
     features: list[list[Features]] = []
-    with load() as scorer:
+    with load(threads=1) as scorer:
         for index, path in enumerate(track(photographs, "videos")):
             features.append([])
             for frame in make_video(read_image(path), spec, seed + index):
@@ -149,7 +148,9 @@ def photographs_in(folder: Path, most: int) -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m edge_iqa.benchmarks.camera_case", description="Does it help?")
-    parser.add_argument("--photographs", type=Path, default=embedded_photographs(), help="a folder; the embedded ones by default")
+    parser.add_argument(
+        "--photographs", type=Path, default=embedded_photographs(), help="a folder; the embedded ones by default"
+    )
     parser.add_argument("--videos", type=int, default=20, help="at most so many, one per photograph")
     parser.add_argument("--frames", type=int, default=120, help="per video")
     parser.add_argument("--seed", type=int, default=7)

@@ -41,7 +41,8 @@ def device_section(rows: Sequence[Row]) -> str:
 
 def sustained_section(rows: Sequence[Row]) -> str:
     """Return the section on a long run without a pause; an empty text where there was none."""
-    lines, labels = [], []
+    lines: list[Line] = []
+    labels: list[str] = []
     for row in rows:
         if row.sustained is None:
             continue

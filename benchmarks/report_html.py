@@ -53,7 +53,8 @@ _COSTS_HEAD = (
 def html_text(result: BenchResult, previews: Mapping[int, bytes] | None = None) -> str:
     """Return the page; ``previews`` are small JPEGs of flipped pictures by position (``flips.thumbnails``)."""
     title = escape(f"edge-iqa bench: {result.bundle.name} on {result.settings.device}")
-    name, device = escape(result.bundle.name), escape(result.settings.device)
+    name = escape(result.bundle.name)
+    subject = f"on {escape(result.settings.device)}" if result.rows else "estimates"
     rows = result.rows
     body = [
         _verdicts(rows),
@@ -71,7 +72,7 @@ def html_text(result: BenchResult, previews: Mapping[int, bytes] | None = None) 
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}</style></head>\n<body><main>"
-        f'<h1>{name} <small>on {device}</small></h1><p class="lead">{escape(_lead(result))}</p>\n'
+        f'<h1>{name} <small>{subject}</small></h1><p class="lead">{escape(_lead(result))}</p>\n'
         f"{''.join(body)}</main></body></html>\n"
     )
 
@@ -222,14 +223,16 @@ def _span(first: float | None, last: float | None) -> str:
 
 def _facts(result: BenchResult) -> str:
     document = json_document(result)
-    groups = {
-        "Machine": document["host"],
-        "Bundle": document["bundle"],
-        "Pictures": {key: value for key, value in document["images"].items() if key != "names"},
-        "Sampling": document["settings"]["plan"],
-        "Runtimes": {row.runtime: row.runtime_version for row in result.rows},
-        "Tool": document["tool"],
-    }
+    groups = {"Bundle": document["bundle"], "Tool": document["tool"]}
+    if result.rows:
+        groups = {
+            "Machine": document["host"],
+            "Bundle": document["bundle"],
+            "Pictures": {key: value for key, value in document["images"].items() if key != "names"},
+            "Sampling": document["settings"]["plan"],
+            "Runtimes": {row.runtime: row.runtime_version for row in result.rows},
+            "Tool": document["tool"],
+        }
     if document["remote"] is not None:
         groups["Over ssh"] = document["remote"]
     blocks = []

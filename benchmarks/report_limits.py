@@ -10,7 +10,7 @@ from edge_iqa.benchmarks.results import Estimate, Row
 from edge_iqa.benchmarks.svg_bars import Bar, bar_chart
 
 _WIDTHS = (("wide", 960), ("narrow", 360))
-_ESTIMATE_HEAD = ("device", "target", "precision", "limit ms", "set by arithmetic", "power mode", "basis")
+_ESTIMATE_HEAD = ("device", "precision", "limit ms", "target", "set by arithmetic", "power mode", "basis")
 
 
 def roofline_section(rows: Sequence[Row]) -> str:
@@ -55,4 +55,4 @@ def _bar(row: Row, infer_ms: float) -> Bar:
 def _cells(entry: Estimate) -> list[str]:
     bound = "-" if entry.compute_bound is None else f"{entry.compute_bound:.0%}"
     limit = number(entry.limit_ms)
-    return [entry.title, entry.target, entry.precision, limit, bound, entry.power_mode or "-", entry.basis]
+    return [entry.title, entry.precision, limit, entry.target, bound, entry.power_mode or "-", entry.basis]

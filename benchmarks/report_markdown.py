@@ -26,9 +26,15 @@ ROW_HEAD = (
 
 def markdown_text(result: BenchResult) -> str:
     """Return the report; a dash stands for what is not known or has too few samples."""
-    parts = [f"# {escaped(result.bundle.name)} on {escaped(machine(result))}", facts_line(result)]
+    title = f"{result.bundle.name} on {machine(result)}" if result.rows else f"{result.bundle.name}: estimates"
+    parts = [f"# {escaped(title)}"]
     if result.rows:
-        parts += ["## Rows", markdown_table(ROW_HEAD, [row_cells(row) for row in result.rows]), *_reasons(result.rows)]
+        parts += [
+            facts_line(result),
+            "## Rows",
+            markdown_table(ROW_HEAD, [row_cells(row) for row in result.rows]),
+            *_reasons(result.rows),
+        ]
     done = [step for step in result.waterfall if step.not_run is None]
     if done:
         cells = [waterfall_cells(step) for step in done]

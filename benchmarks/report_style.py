@@ -86,5 +86,5 @@ svg .point.line4 { fill: var(--line4); } svg .point.line5 { fill: var(--line5); 
 .steps th:first-child { white-space: normal; min-width: 110px; max-width: min(300px, 38vw); }
 .apart th { text-align: left; white-space: normal; }
 .apart { border-top: 3px double var(--warn); margin-top: 40px; } .apart td { white-space: normal; text-align: left; }
-.apart td:nth-child(5) { text-align: right; } .apart td:last-child { min-width: 260px; }
+.apart td:nth-child(4) { text-align: right; } .apart td:last-child { min-width: 260px; }
 """

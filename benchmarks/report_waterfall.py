@@ -35,12 +35,16 @@ def waterfall_section(steps: Sequence[WaterfallStep]) -> str:
 
 def waterfall_lines(steps: Sequence[WaterfallStep]) -> list[str]:
     """Return the steps as lines for a terminal: those that were run, then the others with the reason."""
-    done = [step for step in steps if step.not_run is None and step.drift is not None]
-    if not done:
+    done = [step for step in steps if step.not_run is None]
+    if not any(step.drift is not None for step in done):
         return []
     lines = ["where the score changes (same pictures, step by step):"]
     for step in done:
         cells = waterfall_cells(step)
+        if step.drift is None:
+            people = f": SROCC with people {cells[8]}" if step.human is not None else ""
+            lines.append(f"  {step.step}, the first{people}")
+            continue
         people = f", SROCC with people {cells[8]}" if step.human is not None else ""
         lines.append(
             f"  {step.step} after {step.against}: SROCC {cells[2]}, MAE {cells[3]}, max {cells[4]}, flips {cells[5]}"

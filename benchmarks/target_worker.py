@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_iqa.benchmarks.pictures import BenchPicture
 from edge_iqa.benchmarks.sampling import is_warm
-from edge_iqa.errors import BackendMismatch, EdgeIqaError, InvalidInput
+from edge_iqa.errors import BackendMismatch, BundleRefused, EdgeIqaError, InvalidInput
 
 Answer = dict[str, Any]
 _WINDOW_SAMPLES = 8
@@ -63,7 +63,12 @@ class TargetWorker:
         self._source = (command["bundle"], command["backend"], command["precision"])
         self._scorer = load(*self._source, command["threads"])
         loaded = time.perf_counter()
-        self._scorer(picture)
+        try:
+            self._scorer(picture)
+        except InvalidInput as error:  # pictures come from the bundle's own pre-processing, so its model is wrong
+            raise BundleRefused(
+                "The model is not one for the bundle's pictures", why=error.what, fix="rebuild the bundle"
+            ) from error
         done = time.perf_counter()
         for _ in range(_WINDOW_SAMPLES):
             self._scorer(picture)

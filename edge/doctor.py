@@ -107,4 +107,4 @@ def _task(name: str, packages: Mapping[str, Probe], advisor: Advisor) -> Target:
     missing = [package for package in needed if packages[package].why]
     if not missing:
         return Target(name, True, packages[needed[0]].version)
-    return Target(name, False, None, f"not installed: {', '.join(missing)}", advisor.extra(extra))
+    return Target(name, False, None, f"not installed: {', '.join(missing)}", advisor.install_extra(extra))

@@ -38,7 +38,7 @@ class Advisor:
             return self._pip("onnxruntime")
         if name == "tflite":
             return self._tflite(found)
-        return self.extra(name)
+        return self.install_extra(name)
 
     def device(self, target: str) -> str:
         """Return what to do about a device that its runtime does not find."""
@@ -53,7 +53,7 @@ class Advisor:
                 return "needs an NVIDIA GPU and its driver; none is loaded"
         return _DEVICE_MENDS.get(target, "")
 
-    def extra(self, extra: str) -> str:
+    def install_extra(self, extra: str) -> str:
         """Return the command that installs an extra of edge-iqa."""
         if extra == "trt-check" and not self._is_x86():
             return "tensorrt-rtx-cu12 has wheels for x86-64 only: run the check on such a machine"
@@ -89,7 +89,9 @@ class Advisor:
                 return "make the environment anew: /usr/bin/python3 -m venv --system-site-packages ~/edge-iqa"
             running = ".".join(machine.python.version.split(".")[:2])
             if jetpack is not None and running != jetpack.python:
-                return f"use the system's /usr/bin/python3 ({jetpack.python}); its TensorRT has no bindings for {running}"
+                return (
+                    f"use the system's /usr/bin/python3 ({jetpack.python}); its TensorRT has no bindings for {running}"
+                )
             return "sudo apt install python3-libnvinfer"
         if machine.nvidia_driver is not None:
             return self._pip("tensorrt")
@@ -105,12 +107,13 @@ class Advisor:
 
     def _tflite(self, found: Probe) -> str:
         if "numpy 1" in found.why:  # tflite-runtime is there, with a numpy that it was not built for
-            return f"{self.extra('tflite')}; or, to stay with tflite-runtime, {self._pip(chr(39) + 'numpy<2' + chr(39))}"
+            older_numpy = self._pip("'numpy<2'")
+            return f"{self.install_extra('tflite')}; or, to stay with tflite-runtime, {older_numpy}"
         libc = self.machine.python.libc
         if libc.startswith("glibc") and _version(libc) < (2, 27):
             older = self._pip("'edge-iqa[tflite-legacy]'")
             return f"ai-edge-litert needs glibc 2.27, this is {libc}: {older}"
-        return self.extra("tflite")
+        return self.install_extra("tflite")
 
     def _no_wheels(self) -> str:
         """Return why no runtime can be installed on this machine at all, or an empty text."""

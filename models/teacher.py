@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_iqa.models.degradations import CAMERA_GROUPS, DEGRADATIONS
+from edge_iqa.models.degradations import CAMERA_GROUPS, DEGRADATIONS, Step
 from edge_iqa.models.objectives.hirqa import hirqa_loss
 from edge_iqa.models.stage_statistics import StageStatistics
 from edge_iqa.models.synthesis import SyntheticSet
@@ -49,18 +49,20 @@ class TeacherSpec:
     ``penalty`` is the weight of the squared norm of the head on standardised features. It is strong on purpose: with
     less of it the order of synthetic distortions is learnt better and that of real photographs worse. ``degradations``
     names those whose pictures are learnt from (empty: all): what cameras, air and codecs do, not what is only easy to
-    program. ``logit_spread`` is the standard deviation to which the logits of the training pictures are scaled in the
-    end.
+    program. Pictures with a step above ``most_level`` are left out: real pictures are mildly damaged, and the order of
+    ruins would take most of the head's room. ``logit_spread`` is the standard deviation to which the logits of the
+    training pictures are scaled in the end.
     """
 
     metrics: tuple[str, ...] = ("fsim", "mdsi", "vsi")
-    steps: int = 400
+    steps: int = 800
     batch_crops: int = 48
     learning_rate: float = 0.01
     penalty: float = 3.0
     order_weight: float = 1.0
     pair_weight: float = 1.0
     degradations: tuple[str, ...] = CAMERA_LIKE
+    most_level: int = 3
     logit_spread: float = 1.0
     seed: int = 0
 
@@ -76,10 +78,14 @@ def quality_targets(data: SyntheticSet, metrics: tuple[str, ...]) -> NDArray[np.
     return np.asarray(target, np.float32)
 
 
-def learnt_from(data: SyntheticSet, degradations: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Return which pictures ``(C, VERSIONS)`` hold none but the named degradations; all, where none is named."""
-    allowed = set(degradations or DEGRADATIONS)
-    return np.array([[all(step.name in allowed for step in steps) for steps in crop] for crop in data.steps])
+def learnt_from(data: SyntheticSet, spec: TeacherSpec) -> NDArray[np.bool_]:
+    """Return which pictures ``(C, VERSIONS)`` hold none but the degradations and levels of ``spec``."""
+    names = set(spec.degradations or DEGRADATIONS)
+
+    def allowed(steps: tuple[Step, ...]) -> bool:
+        return all(step.name in names and step.level <= spec.most_level for step in steps)
+
+    return np.array([[allowed(steps) for steps in crop] for crop in data.steps])
 
 
 def _fractional_ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:

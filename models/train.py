@@ -46,7 +46,7 @@ def train_teacher(
         features = extract_features(network, data, lambda done, total: report("features", done, total, None))
     targets = torch.from_numpy(quality_targets(data, spec.metrics))
     report("ranking", 0, spec.steps, None)
-    used = torch.from_numpy(learnt_from(data, spec.degradations))
+    used = torch.from_numpy(learnt_from(data, spec))
     losses = fit_head(network, features, targets, spec, used)
     report("ranking", spec.steps, spec.steps, losses[-1])
     notes = {

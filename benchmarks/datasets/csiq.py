@@ -49,8 +49,10 @@ class Csiq:
     def _workbook(self, labels: Path) -> Iterator[tuple[str, str, int, object]]:
         columns = ("image", "dst_type", "dst_lev", "dmos")
         for row in read_workbook(self.facts, labels, "all_by_image", columns):
-            level = int(finite(labels, "a level", row["dst_lev"]))
-            yield str(row["image"]).lower(), str(row["dst_type"]).lower(), level, row["dmos"]
+            image = row["image"]  # the name 1600 is a number in the workbook
+            name = str(int(image) if isinstance(image, float) else image).lower()
+            level = int(finite(labels, f"the level of {name}", row["dst_lev"]))
+            yield name, str(row["dst_type"]).lower(), level, row["dmos"]
 
     def _lines(self, labels: Path) -> Iterator[tuple[str, str, int, object]]:
         for words in read_lines(labels):

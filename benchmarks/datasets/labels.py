@@ -6,6 +6,7 @@ anything that the file holds.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ def read_table(facts: DatasetFacts, path: Path, image: str, score: str, subset: 
 
 def header(path: Path) -> list[str]:
     """Return the column names of a CSV."""
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        return stream.readline().strip().split(",")
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        return next(csv.reader(stream), [])
 
 
 def read_lines(path: Path) -> Iterator[list[str]]:

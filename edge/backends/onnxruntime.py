@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edge_iqa.backends.base import check_input, read_score
 from edge_iqa.errors import BundleRefused, DeviceUnavailable, MissingDependency
 
-
 # Device → execution provider. Only CPU is in the plain package; the others come with onnxruntime-gpu and
 # onnxruntime-openvino, which replace it.
 PROVIDERS: Mapping[str, str] = {

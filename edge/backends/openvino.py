@@ -15,7 +15,6 @@ from edge_iqa.backends.base import check_input, read_score
 from edge_iqa.backends.engine_cache import default_folder, private_folder
 from edge_iqa.errors import BundleRefused, DeviceUnavailable, MissingDependency
 
-
 CACHE_VARIABLE = "EDGE_IQA_OPENVINO_CACHE"
 
 

@@ -32,7 +32,8 @@ class TensorRtBackend:
 
     The first load of a graph builds an engine, which takes minutes; later loads read it from the cache once
     it is verified. ``precision`` is ``int8``, ``fp16`` or ``fp32``; None means what the file is: int8 for
-    ``model.int8.onnx``, fp32 for ``model.onnx``. ``device`` is ``gpu``, ``dla0`` or ``dla1``. ``threads`` has no meaning on a GPU and is ignored.
+    ``model.int8.onnx``, fp32 for ``model.onnx``.
+    ``device`` is ``gpu``, ``dla0`` or ``dla1``. ``threads`` has no meaning on a GPU and is ignored.
     """
 
     name: ClassVar[str] = "tensorrt"

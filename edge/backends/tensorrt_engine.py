@@ -99,9 +99,7 @@ def l4t_release(path: Path = L4T_RELEASE_FILE) -> str:
     return f"{found[1]}.{found[2]}" if found else "none"
 
 
-def engine_key(
-    graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime, device: str = "gpu"
-) -> EngineKey:
+def engine_key(graph: bytes, precision: str, tensorrt: Any, cuda: CudaRuntime, device: str = "gpu") -> EngineKey:
     """Return the key under which an engine for ``graph`` on this device is stored."""
     return EngineKey(
         graph_sha256=hashlib.sha256(graph).hexdigest(),

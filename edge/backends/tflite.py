@@ -1,4 +1,4 @@
-"""TFLite: LiteRT's interpreter with XNNPACK, or the older tflite-runtime where LiteRT has no wheel; delegates by name."""
+"""TFLite: LiteRT's interpreter with XNNPACK, else the older tflite-runtime; delegates by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from edge_iqa.backends.base import check_input, read_score
 from edge_iqa.errors import BundleRefused, DeviceUnavailable, MissingDependency
-
 
 # Device → the delegate's library, in the order tried. They come with a board's system, not with a package.
 DELEGATES: Mapping[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from edge_iqa.benchmarks.svg_plots import nice_ticks
 from edge_iqa.camera.policy import KEEP_REASONS, Decision
 
 YOf = Callable[[float], float]
-_WIDTH, _LEFT, _RIGHT, _TOP = 960, 116, 14, 34
+_WIDTH, _LEFT, _RIGHT, _TOP = 960, 150, 14, 34
 _PLOT_HEIGHT, _ROW_HEIGHT = 220, 20
 _MAX_DOTS = 2000
 _STYLE = """

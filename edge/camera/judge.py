@@ -79,10 +79,10 @@ class Judge:
         cause = self._health.fault(frame.pixels, frame.captured_s)
         self.reopen_due = cause == FROZEN and self._health.reopen_due(frame.captured_s)
         if cause is not None:
-            return [Settled(frame, _without_policy(frame, cause))]
+            return [Settled(frame, self._without_policy(frame, cause))]
         changed = self._scenes is not None and self._scenes.changed(frame.pixels)
         score = self._score(frame.pixels)
-        seen = Observation(frame.number, score, frame.time_s, _age_ms(frame), scene_changed=changed)
+        seen = Observation(frame.number, score, frame.time_s, self._age_ms(frame), scene_changed=changed)
         self._held[frame.number] = frame
         self._state, decisions = policies.step(self._policy, self._state, seen)
         return [self._settle(decision) for decision in decisions]
@@ -107,6 +107,13 @@ class Judge:
         self._failures_in_a_row = 0
         return value
 
+    def _without_policy(self, frame: Frame, cause: str) -> Decision:
+        return Decision(frame.number, False, cause, None, None, round(frame.time_s, 6), round(self._age_ms(frame), 3))
+
+    def _age_ms(self, frame: Frame) -> float:
+        """Return the frame's age; 0 where the source waits, as in a file, so that a slow machine decides alike."""
+        return max(0.0, (time.monotonic() - frame.captured_s) * 1e3) if self._health.live else 0.0
+
     def _note_failure(self, error: Exception) -> None:
         self._failures_in_a_row += 1
         code = error.code if isinstance(error, EdgeIqaError) else type(error).__name__
@@ -119,14 +126,6 @@ class Judge:
                 why=self.last_error,
                 fix="start again; if it stays, try another --backend",
             )
-
-
-def _without_policy(frame: Frame, cause: str) -> Decision:
-    return Decision(frame.number, False, cause, None, None, round(frame.time_s, 6), round(_age_ms(frame), 3))
-
-
-def _age_ms(frame: Frame) -> float:
-    return max(0.0, (time.monotonic() - frame.captured_s) * 1e3)
 
 
 def _detector(policy: Policy) -> SceneChangeDetector | None:

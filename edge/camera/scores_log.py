@@ -46,20 +46,16 @@ class ScoresLog(Sink):
             if path.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.is_file() and path.stat().st_size > 0:
-                self._rotate()
-            self._file = path.open("wb", buffering=0)
+            self._start_file()
         except OSError as error:
             raise SinkError(f"{path} cannot be written", why=error.strerror or str(error)) from error
-        self._bytes = 0
 
     def handle(self, frame: Frame, decision: Decision) -> None:
         data = (json.dumps(decision_line(decision)) + "\n").encode()
         if self._bytes and self._bytes + len(data) > self.max_bytes:
             self._file.close()
-            self._rotate()
-            self._file = self.path.open("wb", buffering=0)
-            self._bytes = 0
+        if self._file.closed:  # also where starting the file failed at the last frame
+            self._start_file()
         self._write(data)
 
     def close(self) -> None:
@@ -80,9 +76,14 @@ class ScoresLog(Sink):
             raise
         self._bytes += len(data)
 
+    def _start_file(self) -> None:
+        """Put an older file away and begin an empty one."""
+        if self.backups > 0 and self.path.is_file() and self.path.stat().st_size > 0:
+            self._rotate()
+        self._file = self.path.open("wb", buffering=0)
+        self._bytes = 0
+
     def _rotate(self) -> None:
-        if self.backups < 1:
-            return
         for index in range(self.backups - 1, 0, -1):
             older = self._backup(index)
             if older.exists():

@@ -65,7 +65,8 @@ class SinkQueue(Sink):
 
     @property
     def lost_total(self) -> int:
-        return sum(self.lost.values())
+        """Frames lost by the queue, and by the sink itself where it counts some that it did not raise for."""
+        return sum(self.lost.values()) + int(getattr(self.sink, "lost_total", 0))
 
     @property
     def waiting(self) -> int:

@@ -6,6 +6,7 @@ frames are damaged, and lets a superseded frame go without converting it.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -53,18 +54,22 @@ class NetworkSource:
         import av
 
         _check_host(self._url, self.name)
+        started_s = time.monotonic()
         limits = (self._options.open_s, self._options.stall_s)
         try:
             self._container = av.open(self._url, options=_options(self._url), timeout=limits)
             stream = next(iter(self._container.streams.video), None)
             if stream is None:
                 raise CameraCodec(f"{self.name} has no video")
+            if stream.codec_context.name == "mjpeg":  # each picture stands alone, so a damaged one is given up whole
+                stream.codec_context.options = {"err_detect": "explode"}
             stream.thread_type = "SLICE"  # threads per frame would each hold a frame back
             self.live = not (self._container.duration and self._container.duration > 0)
             self._frames = self._decoded(stream)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.close()
-            raise camera_error(error, self.name, opening=True) from None
+            late = time.monotonic() - started_s >= self._options.open_s  # FFmpeg may call no answer "invalid data"
+            raise camera_error(TimeoutError() if late else error, self.name, opening=True) from None
         except CameraError:
             self.close()
             raise
@@ -72,10 +77,14 @@ class NetworkSource:
     def grab(self) -> Grab | None:
         import av
 
+        started_s = time.monotonic()
         try:
             frame = next(self._frames, None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise camera_error(error, self.name, opening=False) from None
+            late = time.monotonic() - started_s >= self._options.stall_s
+            raise camera_error(TimeoutError() if late else error, self.name, opening=False) from None
+        if frame is None and time.monotonic() - started_s >= self._options.stall_s:
+            raise camera_error(TimeoutError(), self.name, opening=False)
         if frame is None:
             if self.live:
                 raise CameraGone(f"{self.name} has ended the stream")
@@ -131,6 +140,8 @@ def camera_error(error: Exception, name: str, opening: bool) -> CameraError:
         return CameraStalled(f"{name} sends no frames", why="no data in time")
     if isinstance(error, (av.error.InvalidDataError, av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError)):
         return CameraCodec(f"{name} sends no video that can be decoded", why=why)
+    if opening and getattr(error, "errno", None) == errno.EIO:  # what FFmpeg says when an answer makes no sense to it
+        return CameraCodec(f"{name} cannot be read as video", why=why)
     if isinstance(error, (av.error.ProtocolNotFoundError, av.error.HTTPError)):
         return CameraError(f"{name} cannot be opened", why=why)
     if opening:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ class BenchOutputs:
         from edge_iqa.cli.output import open_output
 
         result = outcome.result
-        texts = {
+        texts: dict[Path | None, Callable[[], str]] = {
             self.json: lambda: json_text(result),
             self.csv: lambda: csv_text(result),
             self.html: lambda: html_text(result, thumbnails(result, outcome.pictures)),

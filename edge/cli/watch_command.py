@@ -48,7 +48,8 @@ def command(
     live: Annotated[bool, typer.Option("--live", help="Frames on stdin come from a camera: drop old ones.")] = False,
     stall_after: Annotated[float, typer.Option(min=0.1, help="Seconds without data until a camera is reopened.")] = 10,
     frozen_after: Annotated[
-        float, typer.Option(min=0, help="Seconds of exactly the same picture until a camera counts as frozen; 0: never.")
+        float,
+        typer.Option(min=0, help="Seconds of the very same picture until a camera is frozen; 0: never."),
     ] = 10,
     give_up_after: Annotated[
         float | None, typer.Option(min=0, help="End when a camera is gone for so many seconds; never by default.")

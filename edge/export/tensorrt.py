@@ -76,7 +76,8 @@ def check_tensorrt_graph(
     """Return every breach of TensorRT's rules for a signed int8 Q/DQ graph; an empty list is a pass.
 
     ``float_convolutions`` is how many convolutions were meant to stay float (a bundle's manifest names them);
-    more than that are findings. ``fused_additions`` is for the variant that ``strip_additions`` makes. A pass says that format and placement are right, not that every layer is fast.
+    more than that are findings. ``fused_additions`` is for the variant that ``strip_additions`` makes. A pass says
+    that format and placement are right, not that every layer is fast.
     Raises MissingDependency where onnx is not installed.
     """
     require_onnx()

@@ -123,7 +123,7 @@ def make_koniq10k(root: Path) -> dict[str, tuple[float, str | None]]:
 
 def make_koniq10k_split(root: Path) -> dict[str, tuple[float, str | None]]:
     wanted = make_koniq10k(root)
-    (root / "koniq10k_distributions_sets.csv").write_text("image_name,MOS,SD,set\n1.jpg,3.8,0.5,test\n")
+    (root / "koniq10k_distributions_sets.csv").write_text('"image_name","MOS","SD","set"\n"1.jpg",3.8,0.5,"test"\n')
     return wanted | {"1024x768/1.jpg": (77.3, "test")}
 
 

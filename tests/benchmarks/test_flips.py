@@ -89,8 +89,9 @@ def test_names_are_safe(text: str, name: str) -> None:
 
 
 def test_the_terminal_names_each_step_and_the_restoring_threshold(flipping: BenchResult) -> None:
-    (head, line) = waterfall_lines(flipping.waterfall)
+    (head, first, line) = waterfall_lines(flipping.waterfall)
     assert head.startswith("where the score changes")
+    assert first == "  float_onnx, the first"
     assert "qdq after float_onnx" in line
     assert f"flips 2/{flipping.images.n}" in line
     missing = build_waterfall([*(Stage(name, name, [0.1, 0.9]) for name in "ab"), Stage("c", "C", not_run="why")], 0.5)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_iqa.benchmarks.report_files import json_text
+from edge_iqa.benchmarks.report_table import number
 from edge_iqa.benchmarks.result_files import read_result
 from edge_iqa.benchmarks.results_page import results_page, without_samples
 from edge_iqa.benchmarks.run import BenchOutcome
@@ -32,7 +33,7 @@ def test_the_page_is_what_the_stored_results_give() -> None:
 def test_every_stored_row_is_on_the_page(path: Path) -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     for row in read_result(path).rows:
-        latency = "" if row.latency_ms.p50 is None else f"{row.latency_ms.p50:.1f}"[:3]
+        latency = number(row.latency_ms.p50)
         assert any(line.startswith(f"| {row.label} | {latency}") and row.verdict in line for line in lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from edge_iqa.camera.loop import CameraLoop, LoopSettings
 from edge_iqa.camera.policy import Decision
 from edge_iqa.camera.policy_spec import Policy
 from edge_iqa.camera.sinks import Sink
-from edge_iqa.camera.source import Source
+from edge_iqa.camera.source import Grab, Pixels, Source
 from edge_iqa.camera.source_open import make_source
+from edge_iqa.camera.source_test import TestSource, TestSpec
 from edge_iqa.camera.status import LoopStatus
 
 KEEP_ALL = Policy(1, "keep all", threshold=0.0)
@@ -46,7 +47,32 @@ class SharpnessScorer:
         if wrong is not None:
             return Value(wrong)
         sample = pixels[::4].astype(np.int16)
-        return Value(min(1.0, float(np.abs(np.diff(sample, axis=1)).mean()) / 32))
+        return Value(min(0.99, float(np.abs(np.diff(sample, axis=1)).mean()) / 32))
+
+
+class InStep(TestSource):
+    """A live source whose next frame is taken when the last one was read, so that none is superseded."""
+
+    __test__ = False
+
+    def __init__(self, spec: TestSpec) -> None:
+        super().__init__(spec, "camera")
+        self._was_read = threading.Event()
+        self._was_read.set()
+
+    def grab(self) -> Grab | None:
+        assert self._was_read.wait(60)
+        found = super().grab()
+        if found is None:
+            return None
+        read = found.read
+        self._was_read.clear()
+
+        def read_and_tell() -> Pixels | None:
+            self._was_read.set()
+            return read()
+
+        return replace(found, read=read_and_tell)
 
 
 class Remember(Sink):

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_unit_restarts_within_limits_and_gives_few_rights() -> None:
     assert service["CapabilityBoundingSet"] == [""]
 
 
+def messages_until(last: str, manager: socket.socket, process: subprocess.Popen[str]) -> list[str]:
+    """Return what the process tells systemd up to ``last``; fails where it ends or five minutes pass before that."""
+    messages: list[str] = []
+    deadline = time.monotonic() + 300
+    while last not in messages:
+        try:
+            messages.append(manager.recv(4096).decode())
+        except TimeoutError:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline, messages
+    return messages
+
+
 def test_units_command_runs_tells_systemd_and_ends_on_sigterm(tmp_path: Path, sharpness_bundle: Path) -> None:
     """The command of the unit with the example's options, on a test pattern, under a socket as systemd's."""
     environment = example_environment() | {
@@ -90,23 +104,28 @@ def test_units_command_runs_tells_systemd_and_ends_on_sigterm(tmp_path: Path, sh
     words = arguments_of(settings("Service")["ExecStart"][0], environment)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(120)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edge_iqa", *words[1:], "--bundle", str(sharpness_bundle)],
-            env=os.environ | environment | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            messages = [manager.recv(4096).decode()]
-            while "WATCHDOG=1" not in messages:
-                messages.append(manager.recv(4096).decode())
-            process.send_signal(signal.SIGTERM)
-            while "STOPPING=1" not in messages:
-                messages.append(manager.recv(4096).decode())
-            _, told = process.communicate(timeout=120)
-        finally:
-            process.kill()
+        manager.settimeout(1)
+        command = [
+            sys.executable,
+            "-m",
+            "edge_iqa",
+            *words[1:],
+            "--bundle",
+            str(sharpness_bundle),
+            "--backend",
+            "onnxruntime",
+        ]
+        told_by_systemd = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+        with subprocess.Popen(
+            command, env=os.environ | environment | told_by_systemd, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                messages = messages_until("WATCHDOG=1", manager, process)
+                process.send_signal(signal.SIGTERM)
+                messages += messages_until("STOPPING=1", manager, process)
+                _, told = process.communicate(timeout=300)
+            finally:
+                process.kill()
     assert process.returncode == 0, told
     assert messages.index("READY=1") < messages.index("WATCHDOG=1")
     lines = (tmp_path / "scores.jsonl").read_text().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from decided import decision, frame
 
+from edge_iqa.camera.frame import Frame
 from edge_iqa.camera.frame_folder import FrameFolder
-from edge_iqa.camera.frame_sinks import KeptFrames, RejectedFrames
+from edge_iqa.camera.frame_sinks import HandedOn, KeptFrames, RejectedFrames
+from edge_iqa.camera.policy import Decision
+from edge_iqa.camera.sink_queue import SinkQueue
 from edge_iqa.camera.sinks import CallbackSink
 from edge_iqa.errors import InvalidInput, SinkError
 
@@ -110,6 +114,28 @@ def test_kept_sink_hands_on_what_it_wrote(tmp_path: Path) -> None:
     assert [kept.wants(decision(0)), kept.wants(decision(1, keep=False))] == [True, False]
     kept.handle(frame(0), decision(0))
     assert there == [True]
+
+
+def test_slow_command_holds_up_no_picture_and_its_losses_are_counted(tmp_path: Path) -> None:
+    gate, seen = threading.Event(), list[int]()
+
+    def slow(frame: Frame, decision: Decision) -> None:
+        gate.wait()
+        seen.append(frame.number)
+
+    command = SinkQueue(CallbackSink(slow), size=1)
+    writing = SinkQueue(KeptFrames(FrameFolder(tmp_path), then=command), size=20, wait_s=None)
+    standing = HandedOn(command)
+    assert not standing.wants(decision(0))
+    for number in range(8):
+        writing.handle(frame(number), decision(number))
+    writing.close()
+    assert len(names(tmp_path)) == 8
+    gate.set()
+    standing.close()
+    assert len(seen) + standing.lost_total == 8
+    assert 1 <= len(seen) <= 2
+    assert writing.lost_total == 0
 
 
 def test_rejects_are_sampled_per_reason(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -34,7 +35,7 @@ from edge_iqa.errors import (
 pytest.importorskip("av", reason="network cameras are read with PyAV (edge-iqa[watch])")
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-QUICK = SourceOptions(open_s=3.0, stall_s=2.0)
+LIMITS = SourceOptions(open_s=30.0, stall_s=15.0)  # generous: a busy machine is no dead camera
 
 
 def free_port() -> int:
@@ -66,13 +67,13 @@ def rtsp_server(port: int, *login: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_frames_of_an_rtsp_camera_come_through_a_kill_and_a_restart() -> None:
     port = free_port()
-    source = make_source(f"rtsp://127.0.0.1:{port}/cam", QUICK)
+    source = make_source(f"rtsp://127.0.0.1:{port}/cam", LIMITS)
     with rtsp_server(port) as server:
         run = make_run(source)
         thread = run.start()
         _wait_until(lambda: run.status.kept >= 10, run.loop.capture)
         server.send_signal(signal.SIGKILL)
-        _wait_until(lambda: run.status.state == "reconnecting")
+        _wait_until(lambda: run.status.errors.get("E252", 0) >= 1)  # refused while it is away
     kept = run.status.kept
     time.sleep(0.3)
     with rtsp_server(port):
@@ -84,7 +85,6 @@ def test_frames_of_an_rtsp_camera_come_through_a_kill_and_a_restart() -> None:
     assert not thread.is_alive()
     assert run.error is None
     assert run.status.reconnects == 1
-    assert run.status.errors["E252"] >= 1  # refused while it was away
     assert {shape for shape in run.sink.shapes} == {(120, 160, 3)}
     times = [decision.time_s for decision in run.sink.decisions]
     assert times == sorted(times)
@@ -94,33 +94,33 @@ def test_frames_of_an_rtsp_camera_come_through_a_kill_and_a_restart() -> None:
 def test_an_rtsp_camera_with_a_login() -> None:
     port = free_port()
     with rtsp_server(port, "admin", "hun ter2"):
-        source = make_source(f"rtsp://admin:hun%20ter2@127.0.0.1:{port}/cam", QUICK)
+        source = make_source(f"rtsp://admin:hun%20ter2@127.0.0.1:{port}/cam", LIMITS)
         source.open()
         grab = source.grab()
         assert grab is not None
         source.close()
         for wrong in ("", "admin:wrong@"):
             with pytest.raises(CameraUnauthorised) as caught:
-                make_source(f"rtsp://{wrong}127.0.0.1:{port}/cam", QUICK).open()
+                make_source(f"rtsp://{wrong}127.0.0.1:{port}/cam", LIMITS).open()
             assert "wrong" not in str(caught.value)
 
 
 def test_an_rtsp_path_that_is_not_there() -> None:
     port = free_port()
     with rtsp_server(port), pytest.raises(CameraNotFound):
-        make_source(f"rtsp://127.0.0.1:{port}/other", QUICK).open()
+        make_source(f"rtsp://127.0.0.1:{port}/other", LIMITS).open()
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_nobody_answers(scheme: str) -> None:
     with pytest.raises(CameraRefused) as caught:
-        make_source(f"{scheme}://admin:hunter2@127.0.0.1:{free_port()}/cam", QUICK).open()
+        make_source(f"{scheme}://admin:hunter2@127.0.0.1:{free_port()}/cam", LIMITS).open()
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_host_without_an_address() -> None:
     with pytest.raises(CameraUnresolved) as caught:
-        make_source("rtsp://admin:hunter2@no-such-camera.invalid/cam", QUICK).open()
+        make_source("rtsp://admin:hunter2@no-such-camera.invalid/cam", LIMITS).open()
     assert "hunter2" not in str(caught.value)
 
 
@@ -187,7 +187,7 @@ def web() -> Iterator[str]:
 
 
 def test_mjpeg_over_http(web: str) -> None:
-    source = make_source(f"{web}/cam", QUICK)
+    source = make_source(f"{web}/cam", LIMITS)
     source.open()
     assert source.live
     grab = source.grab()
@@ -200,7 +200,7 @@ def test_mjpeg_over_http(web: str) -> None:
 
 
 def test_a_web_camera_that_hangs_up_is_called_again(web: str) -> None:
-    run = make_run(make_source(f"{web}/short", QUICK))
+    run = make_run(make_source(f"{web}/short", LIMITS))
     thread = run.start()
     _wait_until(lambda: run.status.reconnects >= 2, run.loop.capture)
     run.loop.stop()
@@ -210,29 +210,40 @@ def test_a_web_camera_that_hangs_up_is_called_again(web: str) -> None:
     assert_balanced(run)
 
 
+def test_a_damaged_picture_of_a_web_camera_is_a_broken_frame(web: str) -> None:
+    source = make_source(f"{web}/bad", LIMITS)
+    source.open()
+    found = [source.grab() for _ in range(12)]
+    source.close()
+    broken = [index for index, grab in enumerate(found) if grab is None or grab.read() is None]
+    assert len(broken) == 3
+    assert {later - earlier for earlier, later in pairwise(broken)} == {4}  # every fourth is sent cut short
+
+
 @pytest.mark.parametrize(
     ("path", "error"), [("/secret", CameraUnauthorised), ("/none", CameraNotFound), ("/text", CameraCodec)]
 )
 def test_answers_that_are_no_video(web: str, path: str, error: type[Exception]) -> None:
     with pytest.raises(error) as caught:
-        make_source(web + path, QUICK).open()
+        make_source(web + path, LIMITS).open()
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_camera_that_falls_silent_has_stalled(web: str) -> None:
-    source = make_source(f"{web}/mute", SourceOptions(open_s=3.0, stall_s=0.5))
+    source = make_source(f"{web}/mute", SourceOptions(open_s=30.0, stall_s=0.5))
     source.open()
     with pytest.raises(CameraStalled):
         list(iter(source.grab, None))
     source.close()
 
 
-def test_nothing_of_ffmpeg_prints_the_password(web: str) -> None:
+def test_nothing_of_ffmpeg_prints_the_password(web: str, sharpness_bundle: Path) -> None:
     """Whatever the libraries write themselves goes to file descriptor 2, so the whole process is looked at."""
-    for url in (f"{web}/secret", f"{web}/text", f"rtsp://user:hunter2@127.0.0.1:{free_port()}/cam"):
-        command = [sys.executable, "-m", "edge_iqa", "watch", url, "--threads", "1"]
+    model = ["--bundle", str(sharpness_bundle), "--backend", "onnxruntime", "--threads", "1"]
+    for url in (f"{web}/secret", f"{web}/text"):
+        command = [sys.executable, "-m", "edge_iqa", "watch", url, *model]
         environment = {**os.environ, "OPENCV_FFMPEG_DEBUG": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
         assert done.returncode == 4
         assert "hunter2" not in done.stderr + done.stdout
         assert "E25" in done.stderr

@@ -35,7 +35,7 @@ def loop() -> Iterator[PreviewLoop]:
     running.close()
 
 
-def until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool:
+def until(condition: Callable[[], object], timeout_s: float = 180.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -45,7 +45,7 @@ def until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool:
 def open_page(browser: playwright.Browser, url: str, width: int = 1280, scheme: str = "light") -> playwright.Page:
     """Open the preview, wait for its first picture; the page fails the test if a script of it fails."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
@@ -69,8 +69,8 @@ def test_badge_tells_what_became_of_the_picture_shown(browser: playwright.Browse
     page = open_page(browser, loop.preview.url)
     words = page.inner_text("#badge")
     assert ("kept" in words) != ("dropped" in words)
-    assert until(lambda: "kept: good" in page.inner_text("#badge"))
-    assert until(lambda: "dropped: below threshold" in page.inner_text("#badge"))
+    for expected in ("kept: good", "dropped: below threshold"):
+        page.wait_for_function("words => document.getElementById('badge').textContent.includes(words)", arg=expected)
     page.close()
 
 
@@ -84,11 +84,11 @@ def test_slider_changes_the_policy_of_the_running_loop(browser: playwright.Brows
     assert until(lambda: "0.57 applied" in page.inner_text("#note"))
     page.mouse.click(**_right_end(page))
     assert until(lambda: loop.policy.threshold > 0.9)
-    kept = loop.status.kept
-    assert until(lambda: loop.status.frames_in > 400 or loop.status.frames_in > kept + 60)
-    settled = loop.status.kept
-    assert until(lambda: loop.preview.snapshot(0)["decisions"][-1]["threshold"] > 0.9)
-    assert loop.status.kept - settled <= 1  # nothing reaches 0.9
+    changed_at = loop.status.frames_in
+    assert until(lambda: loop.status.frames_in > changed_at + 60)
+    strict = [item for item in loop.preview.snapshot(0)["decisions"] if item["threshold"] > 0.9]
+    assert len(strict) >= 50
+    assert {item["decision"] for item in strict} == {"drop"}
     assert page.errors == []
     page.close()
 
@@ -144,8 +144,9 @@ def test_page_says_so_when_the_program_ends(browser: playwright.Browser) -> None
 def test_link_with_a_token_opens_the_page_and_the_address_bar_hides_it(browser: playwright.Browser) -> None:
     running = PreviewLoop("0.0.0.0:0")
     try:
-        url = running.preview.url.replace("0.0.0.0", "127.0.0.1")
-        page = open_page(browser, url)
+        page = open_page(
+            browser, f"http://127.0.0.1:{running.preview.address.port}/?token={running.preview.guard.token}"
+        )
         assert "token" not in page.url
         assert until(lambda: page.inner_text("#state") == "running")
         page.close()

@@ -183,6 +183,17 @@ def test_address_that_others_reach_gets_a_token_of_its_own() -> None:
     assert Guard.for_address(parse_address("127.0.0.1:1"), None).token is None
 
 
+def test_token_from_the_environment_survives_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_IQA_PREVIEW_TOKEN", TOKEN)
+    running = PreviewLoop("0.0.0.0:0")
+    try:
+        assert running.preview.url.endswith(f"/?token={TOKEN}")
+        assert "0.0.0.0" not in running.preview.url
+        assert ask(running, "/state", Authorization=f"Bearer {TOKEN}").status == 200
+    finally:
+        running.close()
+
+
 def test_all_addresses_are_served_with_a_token_only() -> None:
     running = PreviewLoop("0.0.0.0:0")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,23 @@ def test_disk_that_is_full_leaves_whole_lines_only(tmp_path: Path, monkeypatch: 
     write(log, 2)
     log.close()
     assert frames(log.path) == [0, 2]
+
+
+def test_rotation_that_fails_once_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ScoresLog(tmp_path / "scores.jsonl", max_bytes=300)
+    write(log, 0, 1)
+
+    def refuse(source: object, target: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            write(log, 2, 3, 4)
+    write(log, 5)
+    log.close()
+    assert frames(log.path)[-1] == 5
+    assert frames(log.path.with_name("scores.jsonl.1"))[:2] == [0, 1]
 
 
 def test_path_that_is_a_folder_is_refused(tmp_path: Path) -> None:

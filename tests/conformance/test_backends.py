@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from edge_iqa.backends.base import backend_class
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.decode import decode_image
-from edge_iqa.errors import EdgeIqaError, InvalidInput
+from edge_iqa.errors import DeviceUnavailable, EdgeIqaError, InvalidInput
 from edge_iqa.preprocess import preprocess
 from edge_iqa.scorer import Scorer
 
@@ -31,10 +34,17 @@ def golden(bundle: Bundle) -> list[tuple[NDArray[np.uint8], dict[str, Any]]]:
     return [(decode_image(bundle.files[entry["picture"]], entry["picture"]), entry) for entry in expected]
 
 
+def resident_bytes() -> int:
+    """Return the memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class BackendPromises:
     """What a Scorer on this runtime does, whatever the runtime."""
 
     backend: ClassVar[str]
+    absent_device: ClassVar[str]  # one that no machine of a test run has
 
     @pytest.fixture
     def scorer(self, bundle: Bundle) -> Iterator[Scorer]:
@@ -66,10 +76,30 @@ class BackendPromises:
         singles = [scorer(picture).value for picture in pictures]
         assert [score.value for score in scorer.many(reversed(pictures))] == singles[::-1]
 
-    def test_threads_do_not_change_the_score(self, bundle: Bundle, scorer: Scorer, golden: list[Any]) -> None:
-        with Scorer(bundle, self.backend, threads=2) as other:
+    @pytest.mark.parametrize("threads", [2, 3, None])
+    def test_threads_do_not_change_the_score(
+        self, bundle: Bundle, scorer: Scorer, golden: list[Any], threads: int | None
+    ) -> None:
+        with Scorer(bundle, self.backend, threads=threads) as other:
             for picture, _ in golden:
                 assert other(picture).value == pytest.approx(scorer(picture).value, abs=1e-4)
+
+    @pytest.mark.parametrize("threads", [0, -1])
+    def test_no_threads_are_refused(self, bundle: Bundle, threads: int) -> None:
+        with pytest.raises(InvalidInput, match="at least 1"):
+            Scorer(bundle, self.backend, threads=threads)
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+    def test_memory_is_flat_over_a_thousand_calls(self, scorer: Scorer, golden: list[Any]) -> None:
+        """The allocators settle in the first calls; then a leak of one small tensor per call would show."""
+        tensors = [preprocess(picture, scorer.bundle.manifest.preprocess) for picture, _ in golden]
+        settle = 100
+        for index in range(1000):
+            scorer.backend.infer(tensors[index % len(tensors)])
+            if index == settle:
+                before = resident_bytes()
+        assert resident_bytes() - before < 8 * 1024**2
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 500), (31, 33), (384, 384), (700, 90), (1080, 1920)])
     def test_any_picture_size(self, scorer: Scorer, size: tuple[int, int]) -> None:
@@ -102,6 +132,11 @@ class BackendPromises:
             for picture, _ in golden:
                 assert other(picture).value == scorer(picture).value
 
+    def test_a_scorer_made_in_one_thread_works_in_another(self, scorer: Scorer, golden: list[Any]) -> None:
+        picture = golden[0][0]
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(scorer, picture).result().value == scorer(picture).value
+
     def test_one_scorer_per_thread_gives_the_same_scores(self, bundle: Bundle, golden: list[Any]) -> None:
         if backend_class(self.backend).unavailable() is not None:
             pytest.skip("the runtime is not installed")
@@ -133,17 +168,79 @@ class BackendPromises:
             tensor = preprocess(picture, bundle.manifest.preprocess)
             assert float(tensor.mean()) == pytest.approx(entry["tensor_mean"], abs=0.05)
 
+    def test_a_device_that_is_not_here_is_refused_by_name(self, bundle: Bundle) -> None:
+        if backend_class(self.backend).unavailable() is not None:
+            pytest.skip("the runtime is not installed")
+        with pytest.raises(DeviceUnavailable) as caught:
+            Scorer(bundle, f"{self.backend}:{self.absent_device}")
+        assert caught.value.fix
+        with pytest.raises(InvalidInput, match="no device 'abacus'"):
+            Scorer(bundle, f"{self.backend}:abacus")
+
+    def test_the_first_device_by_name_is_the_plain_runtime(
+        self, bundle: Bundle, scorer: Scorer, golden: list[Any]
+    ) -> None:
+        picture = golden[0][0]
+        with Scorer(bundle, f"{self.backend}:cpu", threads=1) as named:
+            assert named(picture).value == scorer(picture).value
+
 
 class TestOnnxRuntime(BackendPromises):
     backend = "onnxruntime"
+    absent_device = "cuda"
 
 
 class TestOpenVino(BackendPromises):
     backend = "openvino"
+    absent_device = "npu"
+
+    def test_int8_kernels_really_run(self, bundle: Bundle, scorer: Scorer) -> None:
+        """Every convolution that is not named as float in the manifest runs on 8-bit integers."""
+        compiled = scorer.backend._compiled  # type: ignore[attr-defined]
+        kinds = [
+            str(node.get_rt_info()["runtimePrecision"].astype(str))
+            for node in compiled.get_runtime_model().get_ordered_ops()
+            if str(node.get_rt_info()["layerType"].astype(str)) == "Convolution"
+        ]
+        floats = [name for name in bundle.manifest.quantization.float_layers if not name.startswith("fc")]
+        assert len(kinds) > 20
+        assert sum(kind not in ("u8", "i8") for kind in kinds) <= len(floats)
+
+    def test_the_latency_hint_and_the_threads_arrive(self, scorer: Scorer) -> None:
+        compiled = scorer.backend._compiled  # type: ignore[attr-defined]
+        assert str(compiled.get_property("PERFORMANCE_HINT")).endswith("LATENCY")
+        assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+    def test_the_model_cache_gives_the_same_score(
+        self, bundle: Bundle, scorer: Scorer, golden: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = tmp_path / "cache"
+        monkeypatch.setenv("EDGE_IQA_OPENVINO_CACHE", str(cache))
+        picture = golden[0][0]
+        for _ in range(2):
+            with Scorer(bundle, self.backend, threads=1) as cached:
+                assert cached(picture).value == scorer(picture).value
+        assert len(list(cache.glob("*.blob"))) == 1
+
+    def test_a_cache_that_others_can_write_is_not_used(
+        self, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        cache = tmp_path / "cache"
+        cache.mkdir()
+        cache.chmod(0o777)
+        monkeypatch.setenv("EDGE_IQA_OPENVINO_CACHE", str(cache))
+        Scorer(bundle, self.backend, threads=1).close()
+        assert list(cache.iterdir()) == []
+        assert "can be written by other users" in caplog.text
 
 
 class TestTflite(BackendPromises):
     backend = "tflite"
+    absent_device = "gpu"
+
+    def test_the_edge_tpu_takes_only_what_its_compiler_made(self, bundle: Bundle) -> None:
+        with pytest.raises(DeviceUnavailable, match="edgetpu_compiler"):
+            Scorer(bundle, "tflite:edgetpu")
 
 
 def test_runtimes_agree_with_each_other(bundle: Bundle, golden: list[Any]) -> None:

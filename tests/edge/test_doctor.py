@@ -1,4 +1,4 @@
-"""``edge-iqa doctor`` on this machine and on made-up ones: the mend fits the machine, and nothing ends in a traceback."""
+"""``edge-iqa doctor`` here and on made-up machines: the mend fits the machine, nothing ends in a traceback."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tree(root: Path, files: dict[str, str | bytes]) -> Path:
 def jetson(root: Path, release: str, revision: str, **python: Any) -> Machine:
     """Return the facts of a Jetson with this L4T release."""
     files: dict[str, str | bytes] = {
-        "etc/nv_tegra_release": f"# R{release} (release), REVISION: {revision}, GCID: 1, BOARD: generic, EABI: aarch64\n",
+        "etc/nv_tegra_release": f"# R{release} (release), REVISION: {revision}, GCID: 1, BOARD: generic\n",
         "etc/os-release": 'NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\n',
         "proc/device-tree/model": b"NVIDIA Jetson Orin NX Engineering Reference Developer Kit\0",
         "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU part\t: 0xd42\n",

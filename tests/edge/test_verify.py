@@ -21,7 +21,6 @@ from edge_iqa.cli import build_app
 from edge_iqa.cli.verify_report import verification_document, verification_table
 from edge_iqa.errors import BarMissed, BundleRefused, DeviceUnavailable, GoldenRefused, InvalidInput
 from edge_iqa.golden import EXPECTED, GoldenPicture, compare_tensor, read_golden, sample_tensor
-from edge_iqa.preprocess import preprocess
 from edge_iqa.verify import choose_targets, verify
 
 ORT = [("onnxruntime", "int8"), ("onnxruntime", "fp32")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from edge_iqa.benchmarks.int8_coverage import (
     declared_layers,
     int8_coverage,
     main,
-    onnxruntime_operators,
 )
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 
@@ -82,9 +82,11 @@ def test_a_fallback_is_seen(bundle: Bundle) -> None:
     conv = next(node for node in broken.graph.node if node.op_type == "Conv" and _is_quantized(node, producer))
     dequantize = producer[conv.input[0]]
     conv.input[0] = producer[dequantize.input[0]].input[0]  # past its quantization, to the float activation
-    before = onnxruntime_operators({"model.int8.u8.onnx": model.SerializeToString()})
-    after = onnxruntime_operators({"model.int8.u8.onnx": broken.SerializeToString()})
-    assert (after[0], after[1]) == (before[0] - 1, before[1] + 1)
+    before = int8_coverage(bundle, "onnxruntime")
+    files = {**bundle.files, "model.int8.u8.onnx": broken.SerializeToString()}
+    after = int8_coverage(replace(bundle, files=files), "onnxruntime")
+    assert (after.int8_layers, after.float_layers) == (before.int8_layers - 1, before.float_layers + 1)
+    assert after.fallbacks == 1
 
 
 def _is_quantized(node: Any, producer: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Callable
@@ -18,8 +19,12 @@ from edge_iqa.export.tensorrt import (
     compile_ahead_of_time,
     dialect_for_tensorrt_8,
 )
-from edge_iqa.export.tensorrt_ahead import AheadOfTimeReport, EngineLayer, parse_layers
+from edge_iqa.export.tensorrt_ahead import CONVOLUTION_KINDS, AheadOfTimeReport, EngineLayer, parse_layers
+from edge_iqa.export.tensorrt_report import check_bundle_graph
+from edge_iqa.export.tensorrt_variants import strip_additions, variants
 from edge_iqa.export.trtexec import trtexec_command
+from edge_iqa.golden import golden_image, read_golden
+from edge_iqa.preprocess import preprocess
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto
@@ -400,3 +405,70 @@ def test_the_compiler_refuses_what_the_checker_refuses() -> None:
         compile_ahead_of_time(unsigned_dialect(residual_graph()).SerializeToString())
     with pytest.raises(InvalidInput, match=r"8\.7"):
         compile_ahead_of_time(b"", "8.7")
+
+
+# --- variants
+
+
+def test_the_variants_pass_the_checker_and_score_as_the_graph() -> None:
+    bundle = read_bundle(default_bundle_path())
+    made = variants(bundle.files["model.int8.onnx"], bundle.files["model.onnx"])
+    kept_float = len(bundle.manifest.quantization.float_layers)
+    for name, fused in (("model.int8.opset17.onnx", False), ("model.int8.fused-add.onnx", True)):
+        graph = onnx.load_model_from_string(made[name])
+        assert check_tensorrt_graph(graph, float_convolutions=kept_float, fused_additions=fused) == []
+    stripped = onnx.load_model_from_string(made["model.int8.fused-add.onnx"])
+    assert {finding.rule for finding in check_tensorrt_graph(stripped, float_convolutions=kept_float)} == {"residual"}
+    picture = preprocess(golden_image(bundle, read_golden(bundle).pictures[0]), bundle.manifest.preprocess)
+    for name, original in (
+        ("model.int8.opset17.onnx", "model.int8.onnx"),
+        ("model.int8.fused-add.onnx", "model.int8.onnx"),
+        ("model.opset17.onnx", "model.onnx"),
+        ("model.fp16.onnx", "model.onnx"),
+    ):
+        assert session_score(made[name], picture) == pytest.approx(
+            session_score(bundle.files[original], picture), abs=bundle.manifest.golden_tolerance
+        )
+
+
+def session_score(content: bytes, picture: Any) -> float:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return float(session.run(None, {"image": picture})[0].item())
+
+
+def test_stripping_keeps_one_input_of_each_addition_quantized() -> None:
+    model = residual_graph()
+    before = [node.op_type for node in model.graph.node]
+    after = strip_additions(model)
+    left = [node.op_type for node in after.graph.node]
+    assert before.count("QuantizeLinear") - left.count("QuantizeLinear") == 1
+    assert [node.op_type for node in model.graph.node] == before
+    assert check_tensorrt_graph(after, fused_additions=True) == []
+
+
+def test_the_compiler_takes_the_variants() -> None:
+    pytest.importorskip("tensorrt_rtx")
+    bundle = read_bundle(default_bundle_path())
+    made = variants(bundle.files["model.int8.onnx"], bundle.files["model.onnx"])
+    whole = compile_ahead_of_time(bundle.files["model.int8.onnx"])
+    for name in ("model.int8.opset17.onnx", "model.int8.fused-add.onnx"):
+        assert compile_ahead_of_time(made[name]).int8_convolutions == whole.int8_convolutions
+    half = compile_ahead_of_time(made["model.fp16.onnx"])
+    kinds = [layer.inputs[0] for layer in half.layers if layer.kind in CONVOLUTION_KINDS]
+    assert kinds == ["Half"] * half.convolutions
+
+
+def test_the_report_of_a_bundle_names_what_is_broken() -> None:
+    bundle = read_bundle(default_bundle_path())
+    assert "no breach" in check_bundle_graph(bundle)
+    broken = onnx.load_model_from_string(bundle.files["model.int8.onnx"])
+    quantize = next(item for item in broken.graph.node if item.op_type == "QuantizeLinear")
+    constant(broken, quantize.input[2], np.array(3, np.int8))
+    other = dataclasses.replace(bundle, files={**bundle.files, "model.int8.onnx": broken.SerializeToString()})
+    with pytest.raises(GraphUnsupported, match="zero-point") as caught:
+        check_bundle_graph(other)
+    assert quantize.name in caught.value.why

@@ -9,8 +9,13 @@ const element = (id) => document.getElementById(id);
 const decisions = new Map(); // frame number -> decision
 let serial = 0;
 let dragging = false;
-let pending = null;
+let change = 0; // number of the last move of the slider
+let settled = 0; // number of the last move that the server knows
+let settledAt = 0;
+let timer = null;
+let sending = Promise.resolve(); // one after the other, so that the last move wins
 let shownFrame = null;
+let noteStaysUntil = 0;
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -20,9 +25,10 @@ async function watchState() {
   for (;;) {
     if (!document.hidden) {
       try {
+        const askedAt = performance.now();
         const answer = await fetch(`state?after=${serial}`);
         if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
-        show(await answer.json());
+        show(await answer.json(), askedAt);
       } catch (error) {
         setState("not connected", "trouble");
       }
@@ -64,7 +70,7 @@ async function loadPicture() {
   showBadge();
 }
 
-function show(state) {
+function show(state, askedAt) {
   if (state.serial < serial) decisions.clear(); // the program was started anew
   serial = state.serial;
   for (const decision of state.decisions) decisions.set(decision.frame, decision);
@@ -74,7 +80,7 @@ function show(state) {
   const status = state.status;
   setState(words(status.state), status.state === "running" ? "running" : status.state === "ended" ? "" : "trouble");
   element("source").textContent = status.source;
-  showPolicy(state.policy);
+  showPolicy(state.policy, askedAt);
   showCounters(status);
   const recent = numbers.slice(-SHOWN).map((number) => decisions.get(number));
   drawTrace(recent);
@@ -88,15 +94,15 @@ function setState(text, kind) {
   state.className = kind;
 }
 
-function showPolicy(policy) {
+function showPolicy(policy, askedAt) {
   const slider = element("threshold");
   slider.disabled = false;
-  if (!dragging && pending === null) {
+  if (!dragging && change === settled && askedAt > settledAt) { // else it is older than the slider
     slider.value = policy.threshold;
     element("threshold-value").textContent = policy.threshold.toFixed(2);
   }
   slider.title = policy.purpose;
-  if (element("note").className !== "note trouble") element("note").textContent = `Policy ${policy.name}`;
+  if (performance.now() > noteStaysUntil) setNote(`Policy ${policy.name}`, "note", 0);
 }
 
 function showCounters(status) {
@@ -215,8 +221,14 @@ function line(drawing, recent, x, valueOf, y, name, thickness) {
   drawing.stroke();
 }
 
-async function sendThreshold(value) {
+function setNote(text, kind, staysMilliseconds) {
   const note = element("note");
+  if (note.textContent !== text) note.textContent = text;
+  note.className = kind;
+  noteStaysUntil = performance.now() + staysMilliseconds;
+}
+
+async function sendThreshold(value) {
   try {
     const answer = await fetch("policy", {
       method: "POST",
@@ -224,11 +236,9 @@ async function sendThreshold(value) {
       body: JSON.stringify({ threshold: value }),
     });
     if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
-    note.className = "note";
-    note.textContent = `Threshold ${value.toFixed(2)} applied`;
+    setNote(`Threshold ${value.toFixed(2)} applied`, "note", 4000);
   } catch (error) {
-    note.className = "note trouble";
-    note.textContent = `Not applied: ${error.message}`;
+    setNote(`Not applied: ${error.message}`, "note trouble", 10000);
   }
 }
 
@@ -236,10 +246,15 @@ function moveSlider() {
   dragging = true;
   const value = Number(element("threshold").value);
   element("threshold-value").textContent = value.toFixed(2);
-  clearTimeout(pending);
-  pending = setTimeout(async () => {
-    await sendThreshold(value);
-    pending = null;
+  change += 1;
+  const number = change;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    sending = sending.then(async () => {
+      await sendThreshold(value);
+      settled = number;
+      settledAt = performance.now();
+    });
   }, 120);
 }
 

@@ -31,10 +31,8 @@ class LoopbackSshd:
 
     def config(self, name: str, **changes: str) -> Path:
         """Write another client configuration with some options changed; return its path."""
-        lines = []
-        for line in self.ssh_config.read_text().splitlines():
-            key, _, value = line.strip().partition(" ")
-            lines.append(f"{key} {changes.get(key, value)}")
+        options = dict(line.split(" ", 1) for line in self.ssh_config.read_text().splitlines()) | changes
+        lines = [f"{key} {value}" for key, value in options.items()]
         path = self.ssh_config.with_name(name)
         path.write_text("\n".join(lines) + "\n")
         return path

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from edge_iqa.benchmarks import remote_session
+from edge_iqa.benchmarks import remote_package, remote_session
 from edge_iqa.benchmarks.pictures import collect_pictures
 from edge_iqa.benchmarks.remote import bench_remotely
-from edge_iqa.benchmarks.remote_package import RUNNER, make_push
+from edge_iqa.benchmarks.remote_package import RUNNER, make_push, write_runner
 from edge_iqa.benchmarks.result_files import read_result
 from edge_iqa.benchmarks.run import BenchRequest, run_bench
 from edge_iqa.benchmarks.sampling import SamplingPlan
@@ -48,20 +48,44 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_session, "RECONNECT_SECONDS", (0.2, 0.2, 0.2))
 
 
-def spec(sshd: Any, **changes: Any) -> HostSpec:
-    values = {"python": sys.executable, "folder": str(sshd.home / "work"), "ssh_config": str(sshd.ssh_config)}
-    return HostSpec(sshd.host, **{**values, **changes})
+@dataclasses.dataclass(frozen=True)
+class There:
+    """The other side of one test: the server, and a folder of its own to work in."""
+
+    sshd: Any
+    work: Path
+
+    def spec(self, **changes: Any) -> HostSpec:
+        values = {"python": sys.executable, "folder": str(self.work), "ssh_config": str(self.sshd.ssh_config)}
+        return HostSpec(self.sshd.host, **{**values, **changes})
+
+
+@pytest.fixture
+def there(sshd: Any, tmp_path: Path) -> There:
+    return There(sshd, tmp_path / "there")
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("runner") / RUNNER
+    write_runner(path)
+    return path.read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def one_runner_for_all(runner: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_package, "write_runner", lambda path: path.write_bytes(runner))
 
 
 @pytest.fixture
 def request_(sharpness_bundle: Path, bench_pictures: Path) -> BenchRequest:
     return BenchRequest(
-        sharpness_bundle, "onnxruntime", PLAN, images=bench_pictures, threads=1, threshold=0.4, waterfall=False
+        sharpness_bundle, "onnxruntime", PLAN, "fp32", bench_pictures, 1, threshold=0.4, waterfall=False
     )
 
 
 def test_the_remote_rows_are_the_local_ones(
-    sshd: Any, request_: BenchRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: There, request_: BenchRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # neither of these is installed on a device that has only the runtime
     for package in ("typer", "rich", "torch", "onnx"):
@@ -70,9 +94,9 @@ def test_the_remote_rows_are_the_local_ones(
     python.write_text(f'#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(tmp_path))}\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     said: list[str] = []
-    request_ = dataclasses.replace(request_, waterfall=True)
+    request_ = dataclasses.replace(request_, waterfall=True, precision="all")
     local = run_bench(request_).result
-    outcome = bench_remotely(spec(sshd, python=str(python)), request_, said.append, "nano")
+    outcome = bench_remotely(there.spec(python=str(python)), request_, said.append, "nano")
     result = outcome.result
     assert [row.label for row in result.rows] == [row.label for row in local.rows]
     assert [row.scores for row in result.rows] == [row.scores for row in local.rows]
@@ -85,87 +109,87 @@ def test_the_remote_rows_are_the_local_ones(
     assert (result.remote.name, result.remote.reconnects) == ("nano", 0)
     assert result.host.cpus == local.host.cpus
     assert any("scoring" in line for line in said)
-    assert any(str(sshd.home / "work") in line for line in said if line.startswith("running edge-iqa"))
-    assert not (sshd.home / "work").exists()
+    assert any(str(there.work) in line for line in said if line.startswith("running edge-iqa"))
+    assert not there.work.exists()
 
 
-def test_a_killed_connection_is_made_again(sshd: Any, request_: BenchRequest, quick_retries: None) -> None:
+def test_a_killed_connection_is_made_again(there: There, request_: BenchRequest, quick_retries: None) -> None:
     dropped: list[int] = []
 
     def drop(line: str) -> None:
         if line.startswith("running edge-iqa"):
-            dropped.append(sshd.drop_connections())
+            dropped.append(there.sshd.drop_connections())
 
-    outcome = bench_remotely(spec(sshd), request_, drop)
+    outcome = bench_remotely(there.spec(), request_, drop)
     assert sum(dropped) >= 1
     assert outcome.result.remote is not None
     assert outcome.result.remote.reconnects >= 1
-    assert len(outcome.result.rows) == 2
+    assert len(outcome.result.rows) == 1
 
 
 def test_a_lost_line_leaves_the_job_and_the_next_attempt_takes_it_over(
-    sshd: Any, request_: BenchRequest, monkeypatch: pytest.MonkeyPatch
+    there: There, request_: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_session, "RECONNECT_SECONDS", ())
 
     def drop(line: str) -> None:
         if line.startswith("running edge-iqa"):
-            sshd.drop_connections()
+            there.sshd.drop_connections()
 
     with pytest.raises(ConnectionLost, match="lost"):
-        bench_remotely(spec(sshd), request_, drop)
-    (session,) = (sshd.home / "work").iterdir()
+        bench_remotely(there.spec(), request_, drop)
+    (session,) = there.work.iterdir()
     sent = (session / "data.zip").stat().st_mtime_ns
     deadline = time.monotonic() + 120
     while not (session / "status.json").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     said: list[str] = []
-    outcome = bench_remotely(spec(sshd), request_, said.append)
-    assert len(outcome.result.rows) == 2
+    outcome = bench_remotely(there.spec(), request_, said.append)
+    assert len(outcome.result.rows) == 1
     assert any("taken over" in line for line in said)
     assert not any("sending" in line for line in said)
     assert sent > 0
     assert not session.exists()
 
 
-def test_a_half_sent_file_is_continued(sshd: Any, request_: BenchRequest, tmp_path: Path) -> None:
+def test_a_half_sent_file_is_continued(there: There, request_: BenchRequest, tmp_path: Path) -> None:
     pictures = collect_pictures(request_.images, 300, 0)
     assert request_.bundle is not None
     push = make_push(tmp_path, request_.bundle, pictures, request_)
     again = tmp_path / "again"
     again.mkdir()
     assert make_push(again, request_.bundle, pictures, request_).session == push.session
-    session = sshd.home / "work" / push.session
+    session = there.work / push.session
     session.mkdir(parents=True)
     data = next(file for file in push.files if file.name == "data.zip")
     (session / "data.zip").write_bytes(data.path.read_bytes()[: data.size_bytes // 2])
     said: list[str] = []
-    bench_remotely(spec(sshd), request_, said.append)
+    bench_remotely(there.spec(), request_, said.append)
     line = next(line for line in said if line.startswith("sending data.zip"))
     left = data.size_bytes - data.size_bytes // 2
     assert line == f"sending data.zip: {left / 1e6:.1f} MB"
 
 
-def test_a_wrong_host_key_is_refused_and_nothing_is_sent(sshd: Any, request_: BenchRequest) -> None:
-    known = sshd.ssh_config.parent / "known_wrong"
-    config = sshd.config("wrong_key", UserKnownHostsFile=str(known), StrictHostKeyChecking="no")
+def test_a_wrong_host_key_is_refused_and_nothing_is_sent(there: There, request_: BenchRequest) -> None:
+    known = there.sshd.ssh_config.parent / "known_wrong"
+    config = there.sshd.config("wrong_key", UserKnownHostsFile=str(known), StrictHostKeyChecking="no")
     with pytest.raises(HostKeyRefused) as caught:
-        bench_remotely(spec(sshd, ssh_config=str(config)), request_, print)
+        bench_remotely(there.spec(ssh_config=str(config)), request_, print)
     assert caught.value.exit_code == 4
-    assert not (sshd.home / "work").exists()
+    assert not there.work.exists()
 
 
-def test_an_unknown_host_key_is_refused(sshd: Any, request_: BenchRequest) -> None:
+def test_an_unknown_host_key_is_refused(there: There, request_: BenchRequest) -> None:
     with pytest.raises(HostKeyRefused):
         bench_remotely(
-            spec(sshd, ssh_config=str(sshd.config("no_key", UserKnownHostsFile="/dev/null"))), request_, print
+            there.spec(ssh_config=str(there.sshd.config("no_key", UserKnownHostsFile="/dev/null"))), request_, print
         )
 
 
-def test_a_login_that_is_not_accepted(sshd: Any, request_: BenchRequest) -> None:
-    config = sshd.config("stranger_config", IdentityFile=str(sshd.ssh_config.parent / "stranger"))
+def test_a_login_that_is_not_accepted(there: There, request_: BenchRequest) -> None:
+    config = there.sshd.config("stranger_config", IdentityFile=str(there.sshd.ssh_config.parent / "stranger"))
     with pytest.raises(HostLoginRefused, match="does not accept"):
-        bench_remotely(spec(sshd, ssh_config=str(config)), request_, print)
+        bench_remotely(there.spec(ssh_config=str(config)), request_, print)
 
 
 def test_a_dead_host(request_: BenchRequest) -> None:
@@ -176,17 +200,17 @@ def test_a_dead_host(request_: BenchRequest) -> None:
 
 
 @pytest.mark.parametrize("python", ["python-that-is-not-there", "/bin/true"])
-def test_no_python(python: str, sshd: Any, request_: BenchRequest) -> None:
+def test_no_python(python: str, there: There, request_: BenchRequest) -> None:
     with pytest.raises(HostUnprepared, match=r"no python-that|does not answer"):
-        bench_remotely(spec(sshd, python=python), request_, print)
+        bench_remotely(there.spec(python=python), request_, print)
 
 
-def test_a_python_without_the_runtime(sshd: Any, request_: BenchRequest, tmp_path: Path) -> None:
+def test_a_python_without_the_runtime(there: There, request_: BenchRequest, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {os.path.realpath(sys.executable)} -I -S "$@"\n')
     python.chmod(0o755)
     with pytest.raises(HostUnprepared, match="onnxruntime") as caught:
-        bench_remotely(spec(sshd, python=str(python)), request_, print)
+        bench_remotely(there.spec(python=str(python)), request_, print)
     assert "pip install numpy opencv-python-headless onnxruntime" in caught.value.fix
 
 
@@ -207,58 +231,58 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_with_too_little_room_is_noticed_before_sending(
-    sshd: Any, request_: BenchRequest, small_disk: Path
+    there: There, request_: BenchRequest, small_disk: Path
 ) -> None:
     with pytest.raises(HostDiskFull, match="no room"):
-        bench_remotely(spec(sshd, folder=str(small_disk / "work")), request_, print)
+        bench_remotely(there.spec(folder=str(small_disk / "work")), request_, print)
     assert list(small_disk.iterdir()) == []
 
 
 def test_a_disk_that_fills_up_while_sending(
-    sshd: Any, request_: BenchRequest, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    there: There, request_: BenchRequest, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_session, "_UNPACKED", 0)
     (small_disk / "ballast").write_bytes(bytes(900_000))
     with pytest.raises(HostDiskFull, match="full"):
-        bench_remotely(spec(sshd, folder=str(small_disk / "work")), request_, print)
+        bench_remotely(there.spec(folder=str(small_disk / "work")), request_, print)
     assert [entry.name for entry in small_disk.iterdir()] == ["ballast"]
 
 
-def test_a_job_that_is_killed_there(sshd: Any, request_: BenchRequest) -> None:
+def test_a_job_that_is_killed_there(there: There, request_: BenchRequest) -> None:
     def kill(line: str) -> None:
         if line.startswith("running edge-iqa"):
-            (session,) = (sshd.home / "work").iterdir()
+            (session,) = there.work.iterdir()
             os.kill(int((session / "pid").read_text()), 9)
 
     with pytest.raises(RemoteRunFailed, match="without a result") as caught:
-        bench_remotely(spec(sshd), request_, kill)
+        bench_remotely(there.spec(), request_, kill)
     assert "running edge-iqa" in caught.value.why
-    assert not (sshd.home / "work").exists()
+    assert not there.work.exists()
 
 
-def test_errors_of_the_benchmark_itself_arrive_as_they_are(sshd: Any, request_: BenchRequest) -> None:
+def test_errors_of_the_benchmark_itself_arrive_as_they_are(there: There, request_: BenchRequest) -> None:
     with pytest.raises(DeviceUnavailable) as caught:
-        bench_remotely(spec(sshd), dataclasses.replace(request_, device="jetson"), print)
+        bench_remotely(there.spec(), dataclasses.replace(request_, device="jetson"), print)
     assert "JetPack" in caught.value.fix
     outcome = bench_remotely(
-        spec(sshd), dataclasses.replace(request_, bars=Bars(max_p90_ms=1e-6), precision="int8"), print
+        there.spec(), dataclasses.replace(request_, bars=Bars(max_p90_ms=1e-6), precision="int8"), print
     )
     with pytest.raises(BarMissed):
         outcome.raise_problems()
 
 
-def test_an_interrupted_session_ends_its_job(sshd: Any, request_: BenchRequest) -> None:
+def test_an_interrupted_session_ends_its_job(there: There, request_: BenchRequest) -> None:
     pids: list[int] = []
 
     def interrupt(line: str) -> None:
         if line.startswith("running edge-iqa"):
-            (session,) = (sshd.home / "work").iterdir()
+            (session,) = there.work.iterdir()
             pids.append(int((session / "pid").read_text()))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bench_remotely(spec(sshd), request_, interrupt)
-    assert not (sshd.home / "work").exists()
+        bench_remotely(there.spec(), request_, interrupt)
+    assert not there.work.exists()
     command = Path(f"/proc/{pids[0]}/cmdline")
     assert not command.exists() or command.read_bytes() == b""
 
