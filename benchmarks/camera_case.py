@@ -100,8 +100,8 @@ def drop_figures(videos: Videos, method: str, share: float) -> DropFigures:
     return DropFigures(
         method,
         float(1 - dropped.mean()),
-        hits / max(1, np.count_nonzero(dropped)),
-        hits / max(1, np.count_nonzero(damaged)),
+        hits / max(1, int(np.count_nonzero(dropped))),
+        hits / max(1, int(np.count_nonzero(damaged))),
         by_kind,
     )
 

@@ -41,7 +41,7 @@ def find_features(pixels: NDArray[np.uint8]) -> Features:
     points, descriptors = _detector().detectAndCompute(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), None)
     if descriptors is None:
         return Features(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))
-    return Features(np.float32([point.pt for point in points]), np.asarray(descriptors, np.uint8))
+    return Features(np.array([point.pt for point in points], dtype=np.float32), np.asarray(descriptors, np.uint8))
 
 
 def inliers(one: Features, other: Features) -> int:
@@ -76,4 +76,4 @@ def match_figures(videos: Sequence[Sequence[Features]], kept: Sequence[Sequence[
 def _detector() -> Any:
     import cv2
 
-    return cv2.ORB_create(nfeatures=FEATURES)
+    return cv2.ORB.create(nfeatures=FEATURES)

@@ -26,10 +26,10 @@ def recall_plot(recalls: Mapping[str, Mapping[str, float]], title: str) -> str:
         x = 14 + index * 120
         parts.append(f'<rect class="m{index}" x="{x}" y="32" width="10" height="10"/>')
         parts.append(f'<text x="{x + 15}" y="41">{escape(method)}</text>')
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        x = _LEFT + tick * _SCALE
-        parts.append(f'<path class="grid" d="M{x:.0f} {_TOP}V{height - 22}"/>')
-        parts.append(f'<text class="middle" x="{x:.0f}" y="{height - 8}">{tick:.0%}</text>')
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        tick_x = _LEFT + tick * _SCALE
+        parts.append(f'<path class="grid" d="M{tick_x:.0f} {_TOP}V{height - 22}"/>')
+        parts.append(f'<text class="middle" x="{tick_x:.0f}" y="{height - 8}">{tick:.0%}</text>')
     for row, kind in enumerate(kinds):
         top = _TOP + row * group
         parts.append(f'<text class="end" x="{_LEFT - 8}" y="{top + (group - _GAP) / 2 + 5:.0f}">{escape(kind)}</text>')

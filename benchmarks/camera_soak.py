@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +129,7 @@ class Soak:
 
     def document(self) -> dict[str, object]:
         """Return what is written as JSON."""
-        found = asdict(self)
+        found = {each.name: getattr(self, each.name) for each in fields(self)}  # asdict() breaks a Counter
         return {
             "schema_version": SCHEMA_VERSION,
             **found,

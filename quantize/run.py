@@ -18,9 +18,7 @@ from safetensors.torch import save_file
 
 import edge_iqa
 from edge_iqa.assets import photographs_folder
-from edge_iqa.benchmarks.teacher_scores import array_scorer
 from edge_iqa.decode import read_image
-from edge_iqa.models.checkpoint import file_sha256, load_network
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.synthesis import VERSIONS, SyntheticSet, find_photographs, synthesize
@@ -34,6 +32,7 @@ from edge_iqa.quantize.qat import train_quantized
 from edge_iqa.quantize.recipe import SCRATCH, SHIPPED, Recipe
 from edge_iqa.quantize.stage_scores import stages_of_training
 from edge_iqa.quantize.teacher_pass import collect_targets
+from edge_iqa.quantize.teacher_source import TeacherSource, open_teacher
 
 STUDENT = "hirqa-s-lite"
 # stage, steps done, steps in all, loss or None
@@ -54,7 +53,7 @@ class QuantizeResult:
 
 def quantize(
     images: Path,
-    teacher_path: Path,
+    teacher_name: str | Path,
     recipe: Recipe,
     recipe_text: str,
     output: Path,
@@ -65,11 +64,12 @@ def quantize(
 ) -> QuantizeResult:
     """Distill the teacher into an int8 student and write its bundle to ``output``.
 
+    ``teacher_name`` is a file from ``train`` or ``import``, or ``module:function`` (picture → score).
     ``work`` keeps the distorted photographs and the float student, so that a run that was stopped goes on from there.
     """
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
-    teacher, teacher_name, _ = load_network(teacher_path)
+    teacher = open_teacher(teacher_name)
     photographs = find_photographs(images)
     with tempfile.TemporaryDirectory() as temporary:
         folder = work if work is not None else Path(temporary)
@@ -84,10 +84,10 @@ def quantize(
             teacher,
             data,
             folder / "teacher",
-            f"{file_sha256(teacher_path)} {data.spec!r} {data.data_sha256}",
+            f"{teacher.sha256} {data.spec!r} {data.data_sha256}",
             lambda done, total: report("asking the teacher", done, total, None),
         )
-        student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher_path, report)
+        student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher, report)
         prepared = train_quantized(
             student,
             data,
@@ -95,7 +95,7 @@ def quantize(
             recipe.seed,
             lambda step, total, loss: report("quantizing", step, total, loss),
             checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
-            made_from=f"{file_sha256(teacher_path)} {recipe.float_stage!r}",
+            made_from=f"{teacher.sha256} {recipe.float_stage!r}",
         )
         spec = PreprocessSpec(recipe.height, recipe.width)
         made = Student(
@@ -108,8 +108,8 @@ def quantize(
             lambda kept, most: report("exporting and measuring", kept, most + 1, None),
         )
         provenance = {
-            "teacher": teacher_name,
-            "teacher_sha256": file_sha256(teacher_path),
+            "teacher": teacher.name,
+            "teacher_sha256": teacher.sha256,
             "recipe": recipe.name,
             "seed": recipe.seed,
             "photographs": len(photographs),
@@ -127,9 +127,8 @@ def quantize(
         stages = None
         if recipe.stage_scores:
             report("scoring stages", 0, 1, None)
-            ask_teacher = array_scorer(teacher, teacher.mean, teacher.std)
             fake_quant = met.student.prepared
-            stages = stages_of_training(spec, ask_teacher, student, fake_quant, student.mean, student.std)
+            stages = stages_of_training(spec, teacher.scorer(), student, fake_quant, student.mean, student.std)
         package(
             met.student,
             output,
@@ -162,12 +161,12 @@ def _float_student(
     targets: TeacherTargets,
     recipe: Recipe,
     path: Path,
-    teacher_path: Path,
+    teacher: TeacherSource,
     report: Report,
 ) -> HirqaSLite:
     student = HirqaSLite()
     stage = f"{recipe.start} {recipe.float_stage!r} {recipe.seed}"
-    key = f"{file_sha256(teacher_path)} {stage} {data.spec!r} {data.data_sha256}"
+    key = f"{teacher.sha256} {stage} {data.spec!r} {data.data_sha256}"
     stored = _read_cache(path, key)
     if stored is not None:
         student.load_state_dict(stored)

@@ -15,13 +15,14 @@ from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import TeacherNetwork, normalised
 from edge_iqa.quantize.distill import TeacherTargets, teacher_targets
 from edge_iqa.quantize.teacher_maps import SpatialTeacher, TeacherMaps
+from edge_iqa.quantize.teacher_source import TeacherSource
 
 _SHEET = "teacher.json"
 
 
 @torch.no_grad()
 def collect_targets(
-    teacher: TeacherNetwork,
+    teacher: TeacherSource,
     data: SyntheticSet,
     folder: Path,
     key: str,
@@ -29,10 +30,11 @@ def collect_targets(
 ) -> TeacherTargets:
     """Return what ``teacher`` says of every picture; read back from ``folder`` if the same ``key`` made it before."""
     if not _made_from(folder, key):
-        _ask(teacher, data, folder, progress)
+        _ask(teacher.network, data, folder, progress)
         (folder / _SHEET).write_text(json.dumps({"made_from": key}))
     features = torch.from_numpy(np.load(folder / "features.npy"))
-    found = teacher_targets(teacher, features.reshape(*data.pictures.shape[:2], -1))
+    teacher.calibrate(features)
+    found = teacher_targets(teacher.network, features.reshape(*data.pictures.shape[:2], -1))
     stored = {int(path.stem.removeprefix("maps")): np.load(path, mmap_mode="r") for path in folder.glob("maps*.npy")}
     maps = TeacherMaps(dict(sorted(stored.items()))) if stored else None
     return TeacherTargets(found.logits, found.components, maps)

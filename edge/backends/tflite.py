@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Mapping
 from importlib import metadata
@@ -106,6 +107,7 @@ def _load_delegate(interpreter_type: Any, device: str, content: bytes) -> Any:
     problems = []
     for library in DELEGATES[device]:
         try:
+            ctypes.CDLL(library)  # first, since LiteRT's own class prints a traceback where this fails
             return load(library)
         except (OSError, ValueError) as error:
             problems.append(" ".join(str(error).split()) or f"{library} failed")

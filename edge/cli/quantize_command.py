@@ -16,8 +16,11 @@ def command(
         Path | None, typer.Option(help="A folder of undistorted photographs; the embedded ones by default.")
     ] = None,
     teacher: Annotated[
-        Path | None,
-        typer.Option(help="A .safetensors from 'train' or 'import'; the embedded one by default."),
+        str | None,
+        typer.Option(
+            help="A .safetensors from 'train' or 'import', or module:function (uint8 RGB array → score); "
+            "the embedded one by default."
+        ),
     ] = None,
     student: Annotated[str, typer.Option(help="hirqa-s-lite.")] = "hirqa-s-lite",
     recipe: Annotated[str, typer.Option(help="quick, full, or a recipe file.")] = "quick",
