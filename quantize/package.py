@@ -46,10 +46,10 @@ class Student:
     weight_bits: int
 
 
-def shorten_mantissa(network: nn.Module, bits: int = 15) -> None:
+def shorten_mantissa(network: nn.Module, bits: int = 13) -> None:
     """Round every float parameter and buffer to ``bits`` bits of mantissa, in place.
 
-    The float files then compress to five sixths; one part in 2**16 is far below what quantization adds.
+    The float files then compress to three quarters; one part in 2**14 is far below what quantization adds.
     """
     kept = torch.tensor(-(1 << (23 - bits)), dtype=torch.int32)
     half = 1 << (22 - bits)

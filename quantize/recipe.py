@@ -16,7 +16,7 @@ else:
     import tomli as tomllib
 
 SCHEMA_VERSION = 1
-SCRATCH, SHIPPED = "scratch", "shipped"
+IMAGENET, SHIPPED = "imagenet", "shipped"
 _FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -30,12 +30,13 @@ class FloatStage:
     steps: int
     batch: int = 32
     crop_size: int = 224
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
+    learning_rate: float = 1e-3
+    trunk_learning_rate: float = 3e-4
+    weight_decay: float = 0.01
     score_weight: float = 1.0
     ranking_weight: float = 0.5
-    feature_weight: float = 0.2
-    map_weight: float = 1.0
+    feature_weight: float = 0.1
+    map_weight: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class QatStage:
 class Recipe:
     """One run of ``edge-iqa quantize``; ``height`` and ``width`` are the student's input in pixels.
 
-    ``start`` is where the float student starts: ``scratch``, or ``shipped``, the weights of the shipped student.
+    ``start`` is where the float student starts: ``imagenet``, or ``shipped``, the weights of the shipped student.
     With ``stage_scores`` the bundle carries what teacher, float student and fake-quantized student say of the
     embedded pictures, so that a device without torch can show the whole waterfall of drift.
     """
@@ -71,7 +72,7 @@ class Recipe:
     height: int = 384
     width: int = 384
     seed: int = 0
-    start: str = SCRATCH
+    start: str = IMAGENET
     stage_scores: bool = False
     data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=()))
 
@@ -103,6 +104,6 @@ def read_recipe(name_or_path: str) -> tuple[Recipe, str]:
             why=f"this version of edge-iqa reads {SCHEMA_VERSION}",
         )
     recipe = from_document(Recipe, document, path.name)
-    if recipe.start not in (SCRATCH, SHIPPED):
-        raise InvalidInput(f"{path.name} starts from {recipe.start!r}", fix=f"{SCRATCH!r} or {SHIPPED!r}")
+    if recipe.start not in (IMAGENET, SHIPPED):
+        raise InvalidInput(f"{path.name} starts from {recipe.start!r}", fix=f"{IMAGENET!r} or {SHIPPED!r}")
     return recipe, text

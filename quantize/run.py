@@ -29,7 +29,7 @@ from edge_iqa.quantize.distill import TeacherTargets, distill, refit_head
 from edge_iqa.quantize.package import Student, float_layers, package
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.qat import train_quantized
-from edge_iqa.quantize.recipe import SCRATCH, SHIPPED, Recipe
+from edge_iqa.quantize.recipe import IMAGENET, SHIPPED, Recipe
 from edge_iqa.quantize.stage_scores import stages_of_training
 from edge_iqa.quantize.teacher_pass import collect_targets
 from edge_iqa.quantize.teacher_source import TeacherSource, open_teacher
@@ -37,7 +37,8 @@ from edge_iqa.quantize.teacher_source import TeacherSource, open_teacher
 STUDENT = "hirqa-s-lite"
 # stage, steps done, steps in all, loss or None
 Report = Callable[[str, int, int, float | None], None]
-_GOLDEN_SIZES = ((160, 120), (240, 320), (448, 320))  # width, height: enlarged and shrunk, both shapes
+# width, height: enlarged, shrunk, and one that is taken as it is, which tests a runtime alone
+_GOLDEN_SIZES = ((160, 120), (240, 320), (448, 320), (384, 384))
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ def _float_student(
         return student.eval()
     if recipe.start == SHIPPED:
         student.load_shipped()
+    else:
+        student.load_pretrained()
     distill(
         student,
         data,
@@ -183,7 +186,7 @@ def _float_student(
         checkpoint=path.with_name("float.checkpoint.safetensors"),
         made_from=key,
     )
-    if recipe.start == SCRATCH:
+    if recipe.start == IMAGENET:
         refit_head(student, data, targets)
     _write_cache(path, key, student.state_dict())
     return student

@@ -50,7 +50,7 @@ class NetworkSource:
         self._frames: Iterator[Any] = iter(())
 
     def open(self) -> None:
-        need("av", "watch")
+        need("av", "rtsp")
         import av
 
         _check_host(self._url, self.name)

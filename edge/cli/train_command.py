@@ -9,6 +9,17 @@ from typing import Annotated, Any
 import typer
 
 METHODS = ("hirqa", "rankiqa", "grepq", "qualiclip", "sfd-iqa")
+_TRUNK, _CLIP, _RANKING = ("hirqa", "rankiqa", "grepq"), ("grepq", "qualiclip", "sfd-iqa"), ("rankiqa",)
+# option → the methods that it changes something for
+_USED_BY = {
+    "--backbone": _TRUNK,
+    "--weights": _TRUNK,
+    "--clip": _CLIP,
+    "--scores": _RANKING,
+    "--ranked": _RANKING,
+    "--image-column": _RANKING,
+    "--score-column": _RANKING,
+}
 
 
 def command(
@@ -22,7 +33,7 @@ def command(
     weights: Annotated[Path | None, typer.Option(help="A file that a ResNet backbone starts from.")] = None,
     clip: Annotated[str, typer.Option(help="The image-text model, open_clip:MODEL:FILE-OR-TAG.")] = "",
     recipe: Annotated[str, typer.Option(help="A recipe file, or the name of a shipped one.")] = "",
-    steps: Annotated[int, typer.Option(help="Steps of training, instead of the recipe's.")] = 0,
+    steps: Annotated[int, typer.Option(help="Steps of training, instead of the recipe's; hirqa: end to end.")] = 0,
     crops: Annotated[int, typer.Option(help="Crops per photograph, instead of the recipe's.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of distortions and training.")] = 0,
     work: Annotated[Path | None, typer.Option(help="Keep distorted photographs, checkpoint and log here.")] = None,
@@ -32,8 +43,8 @@ def command(
         typer.Option(help="rankiqa only, its second step: a CSV of human scores; FOLDER holds the pictures."),
     ] = None,
     ranked: Annotated[Path | None, typer.Option(help="With --scores: the teacher of the first step.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of file names in --scores.")] = "file",
-    score_column: Annotated[str, typer.Option(help="Column of scores in --scores, higher is better.")] = "mos",
+    image_column: Annotated[str, typer.Option(help="Column of file names in --scores (file).")] = "",
+    score_column: Annotated[str, typer.Option(help="Column of scores in --scores, higher is better (mos).")] = "",
 ) -> None:
     from edge_iqa.cli.output import check_output
     from edge_iqa.errors import InvalidInput
@@ -44,24 +55,59 @@ def command(
     for option, value in (("--steps", steps), ("--crops", crops), ("--seed", seed)):
         if value < 0:
             raise InvalidInput(f"{option} must not be negative", why=f"got {value}")
+    frozen = method == "hirqa" and not (backbone or recipe or steps or resume)
+    given = {
+        "--backbone": backbone,
+        "--weights": weights,
+        "--clip": clip,
+        "--scores": scores,
+        "--ranked": ranked,
+        "--image-column": image_column,
+        "--score-column": score_column,
+    }
+    _refuse_unused(method, frozen, [option for option, value in given.items() if value], crops)
     check_output(output)
     for package in ("torch", "safetensors", "scipy"):
         need(package, "train")
-    if method == "hirqa" and not (backbone or recipe or steps or resume):
+    if frozen:
         _train_frozen(folder, output, max(crops, 1), seed, work)
         return
     for package in ("lightning_fabric", "tomli_w"):
         need(package, "train")
     plan = _recipe(method, recipe, backbone, weights, clip, steps, crops, seed)
     place = output.with_name(f"{output.stem}.work") if work is None else work
-    if (scores is None) != (ranked is None):
-        raise InvalidInput("--scores and --ranked go together")
     if scores is not None and ranked is not None:
-        if method != "rankiqa":
-            raise InvalidInput("--scores is the second step of --method rankiqa")
-        _fine_tune(folder, scores, (image_column, score_column), ranked, output, plan, place, resume)
+        columns = (image_column or "file", score_column or "mos")
+        _fine_tune(folder, scores, columns, ranked, output, plan, place, resume)
         return
     _train(folder, output, plan, place, resume)
+
+
+def _refuse_unused(method: str, frozen: bool, given: list[str], crops: int) -> None:
+    """Raise InvalidInput for an option that would change nothing."""
+    from edge_iqa.errors import InvalidInput
+
+    for option in given:
+        if method not in _USED_BY[option]:
+            raise InvalidInput(
+                f"--method {method} takes no {option}", fix=f"it belongs to: {', '.join(_USED_BY[option])}"
+            )
+    if frozen and "--weights" in given:
+        raise InvalidInput(
+            "--weights needs a backbone that learns",
+            why="--method hirqa alone trains a layer on a frozen EfficientNet-Lite0",
+            fix="add --backbone resnet-18 or resnet-50",
+        )
+    second_step = {"--scores", "--ranked"} & set(given)
+    if len(second_step) == 1:
+        raise InvalidInput("--scores and --ranked go together", why=f"only {second_step.pop()} was given")
+    if not second_step and {"--image-column", "--score-column"} & set(given):
+        raise InvalidInput("--image-column and --score-column name columns of --scores", why="there is no --scores")
+    if second_step and (crops or {"--backbone", "--weights"} & set(given)):
+        raise InvalidInput(
+            "--backbone, --weights and --crops do not go with --scores",
+            why="the second step goes on with the network of --ranked, on the pictures as they are",
+        )
 
 
 def _train_frozen(folder: Path, output: Path, crops: int, seed: int, work: Path | None) -> None:

@@ -32,7 +32,7 @@ from edge_iqa.errors import (
     CameraUnresolved,
 )
 
-pytest.importorskip("av", reason="network cameras are read with PyAV (edge-iqa[watch])")
+pytest.importorskip("av", reason="network cameras are read with PyAV (edge-iqa[rtsp])")
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 LIMITS = SourceOptions(open_s=30.0, stall_s=15.0)  # generous: a busy machine is no dead camera

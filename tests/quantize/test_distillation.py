@@ -139,7 +139,7 @@ def test_map_and_feature_terms_reach_the_weights(data: SyntheticSet, targets: Te
     with_maps, without = _student(), _student()
     distill(with_maps, data, targets, FLOAT, 0, lambda *_: None)
     distill(without, data, replace(targets, maps=None), FLOAT, 0, lambda *_: None)
-    assert not torch.equal(with_maps.stages[2][0].weight, without.stages[2][0].weight)
+    assert not torch.equal(with_maps.trunk.stem[0].weight, without.trunk.stem[0].weight)
 
 
 def test_a_stopped_quantization_ends_with_the_weights_of_an_unbroken_one(data: SyntheticSet, tmp_path: Path) -> None:
