@@ -78,7 +78,7 @@ class GRepQTeacher(nn.Module):
     def patch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean ``(N, 128)`` and covariance ``(N, 128, 128)`` of the patch embeddings of pictures."""
         patches = self.patches(x, max(1, self.patch_px // 2))
-        embedded = torch.cat([self.embed(part) for part in patches.flatten(0, 1).split(_MOST_PATCHES)])
+        embedded = torch.cat([self.embed(part) for part in torch.split(patches.flatten(0, 1), _MOST_PATCHES)])
         return moments(embedded.reshape(*patches.shape[:2], EMBEDDING))
 
     def features(self, x: Tensor) -> Tensor:

@@ -185,9 +185,9 @@ def make_training_set(
         "metrics": {name: [one.metrics[name].tolist() for one in made] for name in spec.metrics},
         "similarity": [one.similarity.tolist() for one in made if one.similarity is not None],
     }
-    part = folder / f"{_SHEET}.part"  # last and at once: a set without its sheet is made again
-    part.write_text(json.dumps(document))
-    part.replace(folder / _SHEET)
+    unfinished = folder / f"{_SHEET}.part"  # last and at once: a set without its sheet is made again
+    unfinished.write_text(json.dumps(document))
+    unfinished.replace(folder / _SHEET)
     return _read_set(folder, spec, data_sha256, seconds)
 
 

@@ -68,7 +68,8 @@ def normalise(pictures: Tensor, network: Teacher) -> Tensor:
     if pictures.device.type == "cpu":
         return normalised(pictures, network.mean, network.std)
     mean, std = torch.tensor([network.mean, network.std], device=pictures.device)
-    return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+    ready: Tensor = ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+    return ready
 
 
 def flat_labels(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,7 +97,7 @@ def score_set(network: Teacher, data: TrainingSet, rows: Sequence[int] | None = 
         versions = torch.from_numpy(np.array(pictures[row]))
         parts = [
             network.logit(network.features(normalise(part.to(device), network))).squeeze(1)
-            for part in versions.split(_PICTURES_AT_ONCE)
+            for part in torch.split(versions, _PICTURES_AT_ONCE)
         ]
         scores.append(torch.cat(parts).float().cpu())
     network.train(was_training)

@@ -84,7 +84,7 @@ class GrepqMethod(TrainingMethod):
         views = [fragments(pixels, versions, spec.grid, spec.piece_px, generator) for _ in range(2)]
         flips = torch.rand(2, generator=generator) < 0.5
         views[1] = views[1].flip([axis for axis, flip in zip((2, 3), flips.tolist(), strict=True) if flip])
-        first, second = (self.network.embed(view).float().unflatten(0, (-1, versions)) for view in views)
+        first, second = (torch.unflatten(self.network.embed(view).float(), 0, (-1, versions)) for view in views)
         loss = quality_contrastive_loss(first, second, batch["similarity"], temperature=spec.temperature)
         terms = {"contrast": loss}
         if self.group_head is not None:
@@ -132,7 +132,7 @@ def fragments(pixels: Tensor, versions: int, grid: int, piece_px: int, generator
     cell = [side // grid for side in pixels.shape[2:]]
     places = [torch.randint(one, (contents, grid, grid), generator=generator).tolist() for one in room]
     by_content: list[Tensor] = []
-    for content, part in enumerate(pixels.split(versions)):
+    for content, part in enumerate(torch.split(pixels, versions)):
         rows: list[Tensor] = []
         for row in range(grid):
             pieces: list[Tensor] = []

@@ -64,7 +64,7 @@ class QualiclipMethod(TrainingMethod):
         crops = overlapping_crops(batch["pictures"], spec.crop_px, batch_generator(batch))
         pixels = normalise(crops.flatten(0, 2), self.network)
         positive, negative = (
-            self._series(one.float().unflatten(0, crops.shape[:3])) for one in self.network.cosines(self._embed(pixels))
+            self._series(torch.unflatten(one.float(), 0, crops.shape[:3])) for one in self.network.cosines(self._embed(pixels))
         )
         terms = {
             "consistency": consistency_loss(positive[0], positive[1], margin=spec.consistency_margin)
@@ -80,11 +80,11 @@ class QualiclipMethod(TrainingMethod):
 
     def _series(self, cosines: Tensor) -> Tensor:
         """Arrange cosines ``(2, B, V, P)`` as series of rising level: ``(2, B, chains, P, L)``."""
-        chains = cosines[:, :, 1:].unflatten(2, (-1, self._levels))
+        chains = torch.unflatten(cosines[:, :, 1:], 2, (-1, self._levels))
         if self._spec.with_undistorted:
             first = cosines[:, :, :1, None].expand(-1, -1, chains.shape[2], -1, -1)
             chains = torch.cat([first, chains], dim=3)
-        return chains.transpose(3, 4)
+        return torch.transpose(chains, 3, 4)
 
     def fix_scale(self, logits: Tensor) -> None:
         scale = self.network.scale

@@ -67,7 +67,7 @@ def group_contrastive_loss(
     others = same & ~torch.eye(2 * group_size, dtype=torch.bool, device=embeddings.device)
     positive = (cosine * others).sum(1) / (group_size - 1) / temperature
     negative = torch.logsumexp((cosine / temperature).masked_fill(same, float("-inf")), dim=1)
-    return (torch.logaddexp(positive, negative) - positive).mean()
+    return torch.mean(torch.logaddexp(positive, negative) - positive)
 
 
 def niqe_distance(pristine_mean: Tensor, pristine_covariance: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def niqe_distance(pristine_mean: Tensor, pristine_covariance: Tensor, mean: Tens
     eye = torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
     pooled = (pristine_covariance + covariance) / 2 + REGULARIZATION * eye
     solved = torch.linalg.solve(pooled, difference[:, :, None]).squeeze(2)
-    return (difference * solved).sum(1).clamp(min=0).sqrt()
+    return torch.sqrt((difference * solved).sum(1).clamp(min=0))
 
 
 def low_level_score(distance: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def test_a_method_improves_and_its_teacher_teaches(
 
     # What quantize asks of a teacher: features and logits of a synthetic set, of a size that training did not see.
     data = synthesize(
-        find_photographs(twenty_photographs)[:2], SynthesisSpec(crop_size=96, metrics=("mdsi",)), work / "set"
+        find_photographs(twenty_photographs)[:1], SynthesisSpec(crop_size=96, metrics=("mdsi",)), work / "set"
     )
     features = extract_features(network, data)
     targets = teacher_targets(network, features)
