@@ -133,7 +133,7 @@ def _our_median(bundle: Bundle, runtime: str, precision: str, runs: int, threads
         )
         process.ask("prepare", pictures=[document])
         answer = process.ask("run", samples=runs, max_seconds=_TIMEOUT_S, settle=_WARMUP_RUNS)
-    return statistics.median(answer["infer_ms"])
+    return float(statistics.median(answer["infer_ms"]))
 
 
 def _write_model(bundle: Bundle, runtime: str, precision: str, folder: Path) -> Path:

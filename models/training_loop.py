@@ -31,11 +31,15 @@ Report = Callable[[str, int, int, float | None], None]
 
 @dataclass
 class Clock:
-    """Pictures that this process has trained on, the seconds it took, and those it waited for pictures."""
+    """Pictures that this process has trained on, the seconds of training, and what of them was waiting for pictures.
+
+    ``aside`` are the seconds of looks and checkpoints; they are not in ``seconds``.
+    """
 
     pictures: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+    aside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,9 @@ def run_loop(
         if done % _NOTE_EVERY == 0 or last:
             values = {name: float(value.detach()) for name, value in terms.items()}
             report("training", done, total, values["loss"])
-            speed = clock.pictures * fabric.world_size / (time.perf_counter() - started)
+            speed = clock.pictures * fabric.world_size / (time.perf_counter() - started - clock.aside)
             log.steps(done, values, rates[-1] * factor, speed)
+        left = time.perf_counter()
         if done % spec.look_every == 0 or last:
             take_look(done)
             method.train()
@@ -130,7 +135,8 @@ def run_loop(
                 now = RunState(done, tuple(looks), recipe, photographs_sha256, precision)
                 save_checkpoint(path, method, optimizer, now)
             fabric.barrier()
-    clock.seconds = time.perf_counter() - started
+        clock.aside += time.perf_counter() - left
+    clock.seconds = time.perf_counter() - started - clock.aside
     method.eval()
     return LoopResult(tuple(looks), clock)
 

@@ -131,7 +131,7 @@ def distill(
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
             run = load_checkpoint(checkpoint, network, optimizer, run)
     logits_wanted, components_wanted = targets.logits.flatten(), targets.components.flatten(0, 1)
-    network.train().to(memory_format=torch.channels_last)
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze_trunk_statistics(student)
     for step, batch in enumerate(
         batches(data, spec.batch, spec.crop_size, spec.steps, seed, first_step=run.step), run.step
@@ -157,7 +157,7 @@ def distill(
         progress(step + 1, spec.steps, float(loss.detach()))
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
-    network.eval().to(memory_format=torch.contiguous_format)
+    network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def _rate(progress: float) -> float:

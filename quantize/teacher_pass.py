@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_iqa.models.synthesis import SyntheticSet
@@ -52,7 +52,7 @@ def _ask(teacher: TeacherNetwork, data: SyntheticSet, folder: Path, progress: Ca
         stale.unlink()
     crops, versions, side = data.pictures.shape[:3]
     features: list[Tensor] = []
-    stored: dict[int, NDArray[np.float16]] = {}
+    stored: dict[int, np.memmap[Any, np.dtype[np.float16]]] = {}
     for index, pictures in enumerate(data.pictures):
         batch = normalised(torch.from_numpy(np.array(pictures)), teacher.mean, teacher.std)
         batch = batch.contiguous(memory_format=torch.channels_last)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_iqa.benchmarks.teacher_scores import ScoreArray, array_scorer
 from edge_iqa.models.callable_teacher import CallableTeacher, is_callable_name, load_callable_teacher
@@ -28,7 +28,7 @@ class TeacherSource:
 
     def scorer(self) -> ScoreArray | None:
         """Return what scores one picture as an array; None for a function, whose scale is not a score's."""
-        if isinstance(self.network, CallableTeacher):
+        if not isinstance(self.network, nn.Module):
             return None
         return array_scorer(self.network, self.network.mean, self.network.std)
 

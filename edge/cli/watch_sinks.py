@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_iqa.camera.frame import Frame
+from edge_iqa.camera.frame_sinks import HandedOn
 from edge_iqa.camera.loop import CameraLoop
 from edge_iqa.camera.policy import Decision
 from edge_iqa.camera.sink_queue import SinkQueue
@@ -57,8 +58,9 @@ def attach_outputs(loop: CameraLoop, outputs: Outputs, live: bool, say: Callable
 
     Behind a source that is not live, sinks make the loop wait, so that nothing of a file is lost.
     """
-    for sink in make_sinks(outputs, say):
-        loop.add_sink(SinkQueue(sink, wait_s=0.0 if live else None, warn=say))
+    wait_s = 0.0 if live else None
+    for sink in make_sinks(outputs, wait_s, say):
+        loop.add_sink(sink if isinstance(sink, HandedOn) else SinkQueue(sink, wait_s=wait_s, warn=say))
     with ExitStack() as servers:
         if outputs.metrics is not None:
             from edge_iqa.camera.address import parse_address
@@ -79,8 +81,11 @@ def attach_outputs(loop: CameraLoop, outputs: Outputs, live: bool, say: Callable
         yield
 
 
-def make_sinks(outputs: Outputs, say: Callable[[str], None]) -> list[Sink]:
-    """Return the sinks that ``outputs`` asks for; raises SinkError where one cannot work from the start."""
+def make_sinks(outputs: Outputs, wait_s: float | None, say: Callable[[str], None]) -> list[Sink]:
+    """Return the sinks that ``outputs`` asks for; raises SinkError where one cannot work from the start.
+
+    A command that runs once a picture is written has a queue of its own, so that a slow one loses no picture.
+    """
     from edge_iqa.camera.command_hook import CommandHook
     from edge_iqa.camera.frame_folder import FrameFolder
     from edge_iqa.camera.frame_sinks import KeptFrames, RejectedFrames
@@ -97,7 +102,10 @@ def make_sinks(outputs: Outputs, say: Callable[[str], None]) -> list[Sink]:
     if outputs.on_keep is not None:
         hook = CommandHook.from_text(outputs.on_keep, path_of=None if folder is None else folder.path_of)
     if folder is not None:
-        sinks.append(KeptFrames(folder, then=hook))  # the command runs once the picture is there
+        queue = None if hook is None else SinkQueue(hook, wait_s=wait_s, warn=say)
+        sinks.append(KeptFrames(folder, then=queue))
+        if queue is not None:
+            sinks.append(HandedOn(queue))
     elif hook is not None:
         sinks.append(hook)
     if outputs.rejects_dir is not None:

@@ -64,7 +64,8 @@ class QualiclipMethod(TrainingMethod):
         crops = overlapping_crops(batch["pictures"], spec.crop_px, batch_generator(batch))
         pixels = normalise(crops.flatten(0, 2), self.network)
         positive, negative = (
-            self._series(torch.unflatten(one.float(), 0, crops.shape[:3])) for one in self.network.cosines(self._embed(pixels))
+            self._series(torch.unflatten(one.float(), 0, crops.shape[:3]))
+            for one in self.network.cosines(self._embed(pixels))
         )
         terms = {
             "consistency": consistency_loss(positive[0], positive[1], margin=spec.consistency_margin)
