@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,6 @@ from edge_iqa.benchmarks.results import BenchResult, Estimate, RemoteFacts, Roof
 from edge_iqa.benchmarks.run import BenchOutcome
 from edge_iqa.benchmarks.waterfall import SHARED_STAGES, Stage, build_waterfall
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 SIZES = {"desktop": (1280, 800), "phone": (375, 800)}
 
 
@@ -72,17 +68,6 @@ def page_file(bench_outcome: BenchOutcome, tmp_path_factory: pytest.TempPathFact
     result = full_result(bench_outcome.result)
     path.write_text(html_text(result, thumbnails(result, bench_outcome.pictures)), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt install chromium")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright_api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=options, timeout=120_000)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,19 +12,8 @@ pytest.importorskip("starlette", reason="needs starlette: pip install 'edge-iqa[
 pytest.importorskip("uvicorn", reason="needs uvicorn: pip install 'edge-iqa[watch]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium")
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PIXELS = """() => { const canvas = document.getElementById('picture');
   return Array.from(canvas.getContext('2d').getImageData(0, canvas.height / 2, canvas.width, 1).data).join() }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=120_000)
-        yield running
-        running.close()
 
 
 @pytest.fixture
