@@ -169,7 +169,7 @@ def test_broken_bundle_is_5(pictures: Path, tmp_path: Path) -> None:
     broken.write_bytes(b"not a bundle")
     done = run("score", pictures, "--bundle", broken)
     assert done.returncode == 5
-    assert done.stderr.startswith("E500: broken.eiqa")
+    assert done.stderr.startswith("E503: broken.eiqa")
 
 
 @pytest.mark.parametrize(

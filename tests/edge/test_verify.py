@@ -118,7 +118,7 @@ def test_the_command_prints_a_table_or_json(bundle: Bundle) -> None:
     assert document["passed"] is True
     assert document["bundle"]["sha256"] == bundle.sha256
     assert document["recommended"] == "onnxruntime int8"
-    assert [row["status"] for row in document["tensors"]] == ["same"] * 3
+    assert [row["status"] for row in document["tensors"]] == ["same"] * len(document["tensors"])
     assert document["targets"][0]["max_difference"] <= document["targets"][0]["tolerance"]
 
 
