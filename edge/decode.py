@@ -227,7 +227,11 @@ def _set_opencv_log_level(level: int) -> int:
 def _temporary_file() -> Iterator[int]:
     """Yield a descriptor of an empty file without a name; in memory on Linux, whose disk may be read-only."""
     if sys.platform == "linux":
+        import fcntl
+
         descriptor = os.memfd_create("edge-iqa-decoder-messages")
+        # appended: two threads that write at one time must not overwrite each other's lines
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
         try:
             yield descriptor
         finally:
