@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_iqa.devices import sysfs
 from edge_iqa.devices.facts import board_name
 from edge_iqa.devices.power_mode import read_power_mode
+from edge_iqa.devices.proc import first_value, read_lines
 from edge_iqa.devices.profile import detect_profile
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve")
@@ -42,15 +43,15 @@ class HostFacts:
 
 def read_host_facts() -> HostFacts:
     """Read the facts of this machine."""
-    processor = _read_lines("/proc/cpuinfo")
-    flags = _value(processor, ("flags", "Features")) or ""
-    memory = _value(_read_lines("/proc/meminfo"), ("MemTotal",))
+    processor = read_lines(Path("/proc/cpuinfo"))
+    flags = first_value(processor, ("flags", "Features")) or ""
+    memory = first_value(read_lines(Path("/proc/meminfo")), ("MemTotal",))
     board = board_name()
-    cpu_model = _value(processor, ("model name", "Model", "Hardware")) or platform.processor() or None
+    cpu_model = first_value(processor, ("model name", "Model", "Hardware")) or platform.processor() or None
     known_flags = [flag for flag in _CPU_FLAGS if flag in flags.split()]
     profile = detect_profile(board, cpu_model, known_flags)
     system = Path("/sys")
-    shown_mhz = _value(processor, ("cpu MHz",))
+    shown_mhz = first_value(processor, ("cpu MHz",))
     return HostFacts(
         cpu_model=cpu_model,
         architecture=platform.machine(),
@@ -71,24 +72,7 @@ def read_host_facts() -> HostFacts:
 def usable_cpus() -> int:
     """Return how many processors this process may use, by affinity and the container's cgroup v2 quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = "".join(_read_lines("/sys/fs/cgroup/cpu.max")[:1]).split()
+    quota = "".join(read_lines(Path("/sys/fs/cgroup/cpu.max"))[:1]).split()
     if len(quota) == 2 and quota[0].isdigit():
         count = min(count, math.ceil(int(quota[0]) / int(quota[1])))
     return max(1, count)
-
-
-def _value(lines: list[str], keys: tuple[str, ...]) -> str | None:
-    """Return the first value of ``key: value`` lines, the keys tried in order."""
-    for key in keys:
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == key and value.strip():
-                return value.strip()
-    return None
-
-
-def _read_lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_iqa.backends.tensorrt_engine import l4t_release
+from edge_iqa.devices.proc import first_value, read_lines
 from edge_iqa.doctor_jetpack import jetpack_of
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve")
@@ -53,18 +54,20 @@ class Machine:
 
 def read_machine(root: Path = Path("/"), python: PythonFacts | None = None, architecture: str = "") -> Machine:
     """Read the facts; ``root`` is the folder that stands for ``/``, the others replace what this Python says."""
-    processor = _lines(root / "proc" / "cpuinfo")
-    flags = (_value(processor, ("flags", "Features")) or "").split()
-    memory = re.search(r"\d+", _value(_lines(root / "proc" / "meminfo"), ("MemTotal",)) or "")
+    processor = read_lines(root / "proc" / "cpuinfo")
+    flags = (first_value(processor, ("flags", "Features")) or "").split()
+    memory = re.search(r"\d+", first_value(read_lines(root / "proc" / "meminfo"), ("MemTotal",)) or "")
     release = l4t_release(root / "etc" / "nv_tegra_release")
     jetpack = jetpack_of(release)
-    driver = re.search(r"Module\s+(?:for \S+\s+)?(\d+[\d.]*)", " ".join(_lines(root / "proc/driver/nvidia/version")))
-    board = " ".join(_lines(root / "proc" / "device-tree" / "model")).strip("\0 ")
+    driver = re.search(
+        r"Module\s+(?:for \S+\s+)?(\d+[\d.]*)", " ".join(read_lines(root / "proc/driver/nvidia/version"))
+    )
+    board = " ".join(read_lines(root / "proc" / "device-tree" / "model")).strip("\0 ")
     return Machine(
         system=platform.system(),
         distribution=_distribution(root),
         architecture=architecture or platform.machine(),
-        cpu_model=_value(processor, ("model name", "Model", "Hardware")),
+        cpu_model=first_value(processor, ("model name", "Model", "Hardware")),
         cpu_flags=[flag for flag in _FLAGS if flag in flags],
         memory_mb=int(memory[0]) // 1024 if memory else None,
         board=board or None,
@@ -77,7 +80,7 @@ def read_machine(root: Path = Path("/"), python: PythonFacts | None = None, arch
 
 def read_python() -> PythonFacts:
     """Return the facts of the Python that runs this."""
-    settings = _lines(Path(sys.prefix, "pyvenv.cfg"))
+    settings = read_lines(Path(sys.prefix, "pyvenv.cfg"))
     shared = (_assigned(settings, "include-system-site-packages") or "false").lower() == "true"
     virtual = sys.prefix != sys.base_prefix
     marker = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
@@ -97,7 +100,7 @@ def read_python() -> PythonFacts:
 
 def _distribution(root: Path) -> str | None:
     for place in (root / "etc" / "os-release", root / "usr" / "lib" / "os-release"):
-        name = _assigned(_lines(place), "PRETTY_NAME")
+        name = _assigned(read_lines(place), "PRETTY_NAME")
         if name:
             return name.strip("\"'")
     return None
@@ -109,19 +112,3 @@ def _assigned(lines: list[str], key: str) -> str | None:
         if sign and name.strip() == key:
             return value.strip()
     return None
-
-
-def _value(lines: list[str], keys: tuple[str, ...]) -> str | None:
-    for key in keys:
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == key and value.strip():
-                return value.strip()
-    return None
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except (OSError, ValueError):
-        return []
