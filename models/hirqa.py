@@ -17,6 +17,10 @@ HIRQA_MEAN = (0.481, 0.458, 0.408)
 HIRQA_STD = (0.290, 0.295, 0.300)
 
 
+EMBEDDING = 1024
+HEADS = 16
+
+
 class AttentionPool(nn.Module):
     """Pool a feature map by attending from its mean: ``(N, C, H, W)`` → ``(N, out_channels)``, float32.
 
@@ -48,21 +52,20 @@ class AttentionPool(nn.Module):
         return out
 
 
-class HiRQA(nn.Module):
-    """HiRQA (``depth=50``) or HiRQA-S (``depth=18``): ``(N, 3, H, W)`` → ``(N, 1)`` in (0, 1), higher is better.
+class AttentionScore(nn.Module):
+    """HiRQA's pool and head on a trunk: ``(N, 3, H, W)`` → ``(N, 1)`` in (0, 1), higher is better.
 
-    The input is float32 RGB in [0, 1], normalised with ``HIRQA_MEAN`` and ``HIRQA_STD``, at any size of at least
-    32x32 pixels; the authors score at full resolution in one pass.
+    The input is float32 RGB in [0, 1], normalised with ``mean`` and ``std``, at any size of at least 32x32 pixels.
     """
 
-    mean = HIRQA_MEAN
-    std = HIRQA_STD
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
-    def __init__(self, depth: int = 50) -> None:
+    def __init__(self, backbone: nn.Module, channels: int) -> None:
         super().__init__()
-        self.backbone = ResNetTrunk(depth)
-        self.global_pool_quality = AttentionPool(self.backbone.channels, 16, 1024)
-        self.fc = nn.Sequential(nn.Linear(1024, 1), nn.Sigmoid())
+        self.backbone = backbone
+        self.global_pool_quality = AttentionPool(channels, HEADS, EMBEDDING)
+        self.fc = nn.Sequential(nn.Linear(EMBEDDING, 1), nn.Sigmoid())
 
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled embedding ``(N, 1024)`` that the score is read from."""
@@ -77,3 +80,14 @@ class HiRQA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc(self.features(x))
         return out
+
+
+class HiRQA(AttentionScore):
+    """HiRQA (``depth=50``) or HiRQA-S (``depth=18``); the authors score at full resolution in one pass."""
+
+    mean = HIRQA_MEAN
+    std = HIRQA_STD
+
+    def __init__(self, depth: int = 50) -> None:
+        backbone = ResNetTrunk(depth)
+        super().__init__(backbone, backbone.channels)

@@ -6,42 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from edge_iqa.models.efficientnet_lite import LITE_MEAN, LITE_STD
-from edge_iqa.models.hirqa import AttentionPool
+from edge_iqa.models.hirqa import AttentionScore
 from edge_iqa.models.trunks import LiteTrunk, make_trunk
 
-EMBEDDING = 1024
-HEADS = 16
 
-
-class HiRQALite(nn.Module):
-    """HiRQA's pool and head on EfficientNet-Lite0: ``(N, 3, H, W)`` → ``(N, 1)`` in (0, 1), higher is better.
-
-    The input is float32 RGB in [0, 1], normalised with ``mean`` and ``std``, of at least 32x32 pixels. Ours: the
-    authors use ResNets.
-    """
+class HiRQALite(AttentionScore):
+    """HiRQA's pool and head on EfficientNet-Lite0. Ours: the authors use ResNets."""
 
     mean = LITE_MEAN
     std = LITE_STD
 
     def __init__(self) -> None:
-        super().__init__()
-        self.backbone = LiteTrunk()
-        self.global_pool_quality = AttentionPool(self.backbone.channels, HEADS, EMBEDDING)
-        self.fc = nn.Sequential(nn.Linear(EMBEDDING, 1), nn.Sigmoid())
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the pooled embedding ``(N, 1024)`` that the score is read from."""
-        out: Tensor = self.global_pool_quality(self.backbone(x))
-        return out
-
-    def logit(self, features: Tensor) -> Tensor:
-        """Return the score before the sigmoid ``(N, 1)`` of embeddings ``(N, 1024)``."""
-        out: Tensor = self.fc[0](features)
-        return out
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc(self.features(x))
-        return out
+        backbone = LiteTrunk()
+        super().__init__(backbone, backbone.channels)
 
 
 class Ranker(nn.Module):
