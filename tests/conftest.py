@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a small bundle that needs no training."""
+"""Fixtures for all tests: a small bundle that needs no training, torch in one thread, a browser."""
 
 from __future__ import annotations
 
@@ -77,6 +77,17 @@ def sharpness_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "sharpness.eiqa"
     write_bundle(path, manifest, {"model.onnx": graph, "model.int8.u8.onnx": graph})
     return path
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: sums of several are not in a fixed order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

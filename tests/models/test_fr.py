@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,6 +15,8 @@ from edge_iqa.models.fr.color import LMN, YIQ, lab, transform
 from edge_iqa.models.fr.maps import pool, pool_factor, signed_power, weighted_mean
 from edge_iqa.models.fr.phase_congruency import filter_bank, phase_congruency
 from edge_iqa.models.fr.vsi import saliency
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = sorted(FR_METRICS)
 SYMMETRIC = ("fsim", "fsimc", "gmsd", "haarpsi", "vsi")
@@ -59,14 +60,6 @@ def batch(*pictures: np.ndarray) -> Tensor:
 def worse_by(name: str, scores: Tensor) -> Tensor:
     """Scores turned so that larger is worse."""
     return -scores if FR_METRICS[name].higher_is_better else scores
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

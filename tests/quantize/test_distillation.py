@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +18,11 @@ from edge_iqa.quantize.qat import train_quantized
 from edge_iqa.quantize.recipe import FloatStage, QatStage
 from edge_iqa.quantize.teacher_maps import TeacherMaps
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CROPS, SIDE = 3, 96
 FLOAT = FloatStage(steps=6, batch=4, crop_size=64)
 QAT = QatStage(steps=4, batch=4, crop_size=64, calibration_batches=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums of several threads are not in a fixed order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
