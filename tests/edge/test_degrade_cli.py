@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edge_iqa.cli import main
 from edge_iqa.models.degradations import DEGRADATIONS, Step, apply_steps, degrade
 
-Run = Callable[..., tuple[int, str, str]]
+from .command_line import Run
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs ``edge-iqa degrade`` in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["edge-iqa", "degrade", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+def run(run: Run) -> Run:
+    """Return a function that runs ``edge-iqa degrade`` in this process."""
+    return partial(run, "degrade")
 
 
 @pytest.fixture

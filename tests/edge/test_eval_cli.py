@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +14,16 @@ import numpy as np
 import pytest
 
 from edge_iqa.bundle import read_bundle
-from edge_iqa.cli import main
+
+from .command_line import Run
 
 BLURS = (0.6, 1.0, 1.6, 2.5, 4.0, 6.0)
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a run of the command line left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Evaluate = Callable[..., Done]
-
-
 @pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+def evaluate(run: Run) -> Run:
     """Return a function that runs ``edge-iqa eval`` in this process."""
-
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["edge-iqa", "eval", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return Done(int(end.value.code or 0), out, err)
-
-    return run
+    return partial(run, "eval")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +52,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_opinions_as_json(evaluate: Evaluate, dataset: Path, options: list[str], sharpness_bundle: Path) -> None:
+def test_opinions_as_json(evaluate: Run, dataset: Path, options: list[str], sharpness_bundle: Path) -> None:
     table = dataset / "scores.csv"
     done = evaluate("--csv", table, "--root", dataset, *options, "--json", "-")
     assert (done.returncode, done.stderr) == (0, "")
@@ -92,7 +71,7 @@ def test_opinions_as_json(evaluate: Evaluate, dataset: Path, options: list[str],
     assert document["data"]["sha256"] == sha256(table)
 
 
-def test_table_json_file_and_predictions(evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path) -> None:
+def test_table_json_file_and_predictions(evaluate: Run, dataset: Path, options: list[str], tmp_path: Path) -> None:
     result, predictions = tmp_path / "result.json", tmp_path / "predictions.csv"
     outputs = ["--json", str(result), "--predictions", str(predictions)]
     done = evaluate("--csv", dataset / "scores.csv", "--root", dataset, *options, *outputs)
@@ -110,7 +89,7 @@ def test_table_json_file_and_predictions(evaluate: Evaluate, dataset: Path, opti
     assert scores == sorted(scores, reverse=True)
 
 
-def test_pairs_count_ties_as_wrong(evaluate: Evaluate, dataset: Path, options: list[str]) -> None:
+def test_pairs_count_ties_as_wrong(evaluate: Run, dataset: Path, options: list[str]) -> None:
     arguments = ["--pairs", str(dataset / "pairs.csv"), "--root", str(dataset), *options]
     document = json.loads(evaluate(*arguments, "--json", "-").stdout)
     assert (document["n"], document["right"], document["ties"], document["accuracy"]) == (4, 2, 1, 0.5)
@@ -120,7 +99,7 @@ def test_pairs_count_ties_as_wrong(evaluate: Evaluate, dataset: Path, options: l
 
 
 def test_bad_pictures_are_counted_and_the_others_evaluated(
-    evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path
+    evaluate: Run, dataset: Path, options: list[str], tmp_path: Path
 ) -> None:
     table = tmp_path / "scores.csv"
     rows = (dataset / "scores.csv").read_text() + "none.png,3,mild\nscores.csv,2,strong\n"
@@ -135,9 +114,7 @@ def test_bad_pictures_are_counted_and_the_others_evaluated(
     assert [failure["file"] for failure in document["failed"]["files"]] == ["none.png", "scores.csv"]
 
 
-def test_all_pictures_bad_gives_null_and_3(
-    evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path
-) -> None:
+def test_all_pictures_bad_gives_null_and_3(evaluate: Run, dataset: Path, options: list[str], tmp_path: Path) -> None:
     done = evaluate("--csv", dataset / "scores.csv", "--root", tmp_path, *options, "--json", "-")
     assert done.returncode == 3
     document = json.loads(done.stdout)
@@ -145,7 +122,7 @@ def test_all_pictures_bad_gives_null_and_3(
 
 
 @pytest.mark.parametrize("name", ["laplacian", "tenengrad"])
-def test_baselines_need_no_bundle(evaluate: Evaluate, dataset: Path, name: str) -> None:
+def test_baselines_need_no_bundle(evaluate: Run, dataset: Path, name: str) -> None:
     table = ["--csv", str(dataset / "scores.csv"), "--root", str(dataset)]
     arguments = [*table, "--baseline", name, "--only-baselines"]
     document = json.loads(evaluate(*arguments, "--json", "-").stdout)
@@ -154,7 +131,7 @@ def test_baselines_need_no_bundle(evaluate: Evaluate, dataset: Path, name: str) 
     assert f"baseline {name}" in evaluate(*arguments).stdout
 
 
-def test_wrong_line_is_named(evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path) -> None:
+def test_wrong_line_is_named(evaluate: Run, dataset: Path, options: list[str], tmp_path: Path) -> None:
     table = tmp_path / "scores.csv"
     table.write_text("file,mos\n0.png,1\n1.png,good\n")
     done = evaluate("--csv", table, "--root", dataset, *options)
@@ -164,7 +141,7 @@ def test_wrong_line_is_named(evaluate: Evaluate, dataset: Path, options: list[st
     assert "edge-iqa explain E102" in done.stderr
 
 
-def test_wrong_use_is_2(evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path) -> None:
+def test_wrong_use_is_2(evaluate: Run, dataset: Path, options: list[str], tmp_path: Path) -> None:
     scores, pairs = ["--csv", str(dataset / "scores.csv")], ["--pairs", str(dataset / "pairs.csv")]
     root = ["--root", str(dataset)]
     cases: list[tuple[list[str], str]] = [
@@ -193,9 +170,7 @@ def test_wrong_use_is_2(evaluate: Evaluate, dataset: Path, options: list[str], t
         assert message in done.stderr, arguments
 
 
-def test_baselines_stand_in_the_same_table(
-    evaluate: Evaluate, dataset: Path, options: list[str], tmp_path: Path
-) -> None:
+def test_baselines_stand_in_the_same_table(evaluate: Run, dataset: Path, options: list[str], tmp_path: Path) -> None:
     predictions = tmp_path / "predictions.csv"
     arguments = ["--csv", str(dataset / "scores.csv"), "--root", str(dataset), *options]
     arguments += ["--baseline", "laplacian", "--baseline", "tenengrad", "--baseline", "laplacian"]
@@ -217,9 +192,7 @@ def test_baselines_stand_in_the_same_table(
     assert all(other["srcc"] == pytest.approx(1) for other in document["baselines"])
 
 
-def test_a_published_dataset_with_its_rule_and_direction(
-    evaluate: Evaluate, options: list[str], tmp_path: Path
-) -> None:
+def test_a_published_dataset_with_its_rule_and_direction(evaluate: Run, options: list[str], tmp_path: Path) -> None:
     """DMOS falls with quality: a scorer that is right has +1 once it is turned, and the result says so."""
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     lines = []
@@ -241,7 +214,7 @@ def test_a_published_dataset_with_its_rule_and_direction(
     assert "multiplied by -1" in evaluate("--dataset", "csiq", "--root", tmp_path, *options).stdout
 
 
-def test_resolution_rule_reaches_the_scorer(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_resolution_rule_reaches_the_scorer(evaluate: Run, tmp_path: Path) -> None:
     """FLIVE is scored at 512x512: the Laplacian of an enlarged picture is not that of the file."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     (tmp_path / "database").mkdir()
@@ -258,7 +231,7 @@ def test_resolution_rule_reaches_the_scorer(evaluate: Evaluate, tmp_path: Path) 
 
 
 def test_sanity_says_which_line_fails(
-    evaluate: Evaluate, options: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    evaluate: Run, options: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("edge_iqa.benchmarks.sanity.DEGRADATIONS", ())
     output = tmp_path / "sanity.json"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 
 from edge_iqa.assets import photographs_folder
-from edge_iqa.cli import main
 from edge_iqa.models.checkpoint import load_network
 from edge_iqa.models.hirqa import HiRQA
+
+from .command_line import Run
 
 TINY = """schema_version = 1
 method = "rankiqa"
@@ -31,33 +29,6 @@ steps = 9
 contents = 1
 window = 64
 """
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a run of the command line left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs the tool in this process; one that just returns counts as exit code 0."""
-
-    def tool(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["edge-iqa", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return Done(int(end.value.code or 0), out, err)
-
-    return tool
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(run: Run, tmp_path: Path) -> None:
