@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -40,3 +43,14 @@ def bench_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench_outcome(sharpness_bundle: Path, bench_pictures: Path) -> BenchOutcome:
     """Return the outcome on all CPU runtimes; the bundle has files for onnxruntime and for openvino fp32."""
     return run_bench(BenchRequest(sharpness_bundle, "cpu", SHORT_PLAN, images=bench_pictures, threads=1))
+
+
+@pytest.fixture(scope="session")
+def command_line() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs ``edge-iqa`` as a process of its own."""
+
+    def run(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", "from edge_iqa.cli import main; main()", *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run

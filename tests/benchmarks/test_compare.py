@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,24 +185,19 @@ def test_a_missing_result_file(tmp_path: Path) -> None:
         read_result(tmp_path / "none.json")
 
 
-def test_the_command(base: BenchResult, tmp_path: Path) -> None:
+def test_the_command(command_line: Callable[..., Any], base: BenchResult, tmp_path: Path) -> None:
     slow = with_second(base, samples_ms=latencies(20, 3))
     a, b, out = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"
     a.write_text(json_text(base))
     b.write_text(json_text(slow))
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        code = "from edge_iqa.cli import main; main()"
-        words = [sys.executable, "-c", code, "compare", *arguments]
-        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-
-    told = run(str(a), str(b), "--json", str(out))
+    run = partial(command_line, "compare")
+    told = run(a, b, "--json", out)
     assert told.returncode == 0
     assert "worse: onnxruntime int8" in told.stderr
     assert len(told.stdout.splitlines()) == 3
     assert json.loads(out.read_text())["regressions"]
-    failed = run(str(a), str(b), "--fail-on", "regress")
+    failed = run(a, b, "--fail-on", "regress")
     assert failed.returncode == 1
     assert "E600" in failed.stderr
-    assert run(str(b), str(a), "--fail-on", "regress").returncode == 0
-    assert run(str(a), str(b), "--fail-on", "rain").returncode == 2
+    assert run(b, a, "--fail-on", "regress").returncode == 0
+    assert run(a, b, "--fail-on", "rain").returncode == 2

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,50 +245,21 @@ def test_unknown_names_are_refused(device: str, precision: str) -> None:
         (["none.eiqa", "--device", "onnxruntime"], 2, "no bundle"),
     ],
 )
-def test_wrong_use_ends_at_once(arguments: list[str], status: int, said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from edge_iqa.cli import main; main()", "bench", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_wrong_use_ends_at_once(command_line: Callable[..., Any], arguments: list[str], status: int, said: str) -> None:
+    done = command_line("bench", *arguments)
     assert done.returncode == status
     assert said in done.stderr
     assert done.stdout == ""
 
 
 def test_the_command_writes_its_files_before_it_tells_of_a_missed_bar(
-    sharpness_bundle: Path, bench_pictures: Path, tmp_path: Path
+    command_line: Callable[..., Any], sharpness_bundle: Path, bench_pictures: Path, tmp_path: Path
 ) -> None:
     names = {kind: tmp_path / f"a.{kind}" for kind in ("json", "csv", "html")}
     options = [word for kind, path in names.items() for word in (f"--{kind}", str(path))]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from edge_iqa.cli import main; main()",
-            "bench",
-            str(sharpness_bundle),
-            "--device",
-            "onnxruntime",
-            "--precision",
-            "int8",
-            "--images",
-            str(bench_pictures),
-            "--threads",
-            "1",
-            "--mode",
-            "rapid",
-            "--max-p90-ms",
-            "0.000001",
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    options += ["--device", "onnxruntime", "--precision", "int8", "--threads", "1", "--mode", "rapid"]
+    options += ["--images", str(bench_pictures), "--max-p90-ms", "0.000001"]
+    done = command_line("bench", sharpness_bundle, *options, timeout=120)
     assert done.returncode == 1
     assert "E600" in done.stderr
     assert "p90" in done.stderr

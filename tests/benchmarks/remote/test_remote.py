@@ -363,7 +363,7 @@ def test_a_file_of_hosts(tmp_path: Path) -> None:
 
 
 def test_several_machines_by_the_command(
-    sshd: Any, sharpness_bundle: Path, bench_pictures: Path, tmp_path: Path
+    command_line: Any, sshd: Any, sharpness_bundle: Path, bench_pictures: Path, tmp_path: Path
 ) -> None:
     hosts = tmp_path / "hosts.toml"
     hosts.write_text(
@@ -374,13 +374,7 @@ def test_several_machines_by_the_command(
     )
     words = [str(sharpness_bundle), "--images", str(bench_pictures), "--precision", "int8", "--mode", "rapid"]
     words += ["--hosts", str(hosts), "--json", str(tmp_path / "out.json"), "--html", str(tmp_path / "out.html")]
-    done = subprocess.run(
-        [sys.executable, "-c", "from edge_iqa.cli import main; main()", "bench", *words, "--no-waterfall"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = command_line("bench", *words, "--no-waterfall", timeout=300)
     assert done.returncode == 4
     assert "dead: E321" in done.stderr
     assert "[here] running edge-iqa" in done.stderr
