@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from edge_iqa.models.hirqa import HiRQA
 from edge_iqa.models.methods.base import TrainingMethod, flat_labels, flat_pixels
+from edge_iqa.models.hirqa import EMBEDDING
 from edge_iqa.models.objectives.hirqa import (
     embedding_distance_loss,
     pair_of_pairs_loss,
@@ -26,7 +27,7 @@ from edge_iqa.models.text import TextEncoder, load_text_encoder
 from edge_iqa.models.training_batches import Batch, batch_generator
 from edge_iqa.models.training_data import TrainingSet, rank_targets
 from edge_iqa.models.training_recipe import TrainingRecipe
-from edge_iqa.models.trunk_teachers import EMBEDDING, HiRQALite, spread_head
+from edge_iqa.models.trunk_teachers import HiRQALite, spread_head
 from edge_iqa.models.trunks import LITE, start_trunk
 
 
