@@ -1,8 +1,9 @@
-"""The first teacher: HiRQA's ranking on the statistics of a frozen EfficientNet-Lite0.
+"""The shipped teacher: HiRQA's ranking on the statistics of a frozen EfficientNet-Lite0.
 
-Of the last three strides of the ImageNet trunk, the mean and the standard deviation over positions of every channel,
-compressed by a logarithm; one linear layer and a sigmoid. Only that layer is trained. Ours, not the paper's: a trunk
-that is fine-tuned on synthetic distortions learns them too well and ranks real photographs worse, a frozen one cannot.
+Of three stages of the ImageNet trunk, one at stride 16 and two at stride 32, the mean over positions of every channel
+and its standard deviation, compressed by a logarithm; one linear layer and a sigmoid. Only that layer is trained. Ours,
+not the paper's: a trunk that is fine-tuned on synthetic distortions learns them too well and ranks real photographs
+worse, a frozen one cannot.
 """
 
 from __future__ import annotations
@@ -14,12 +15,7 @@ from torch import Tensor, nn
 
 from edge_iqa.models.efficientnet_lite import LITE_MEAN, LITE_STD, EfficientNetLite0
 
-STAGE_ENDS = (10, 15)  # the last block at strides 16 and 32; the head convolution is the third
-
-
-def compress(statistics: Tensor) -> Tensor:
-    """Return ``sign(x) log(1 + 10 |x|)``: what matters in a contrast or a mean activation is its ratio."""
-    return torch.sign(statistics) * torch.log1p(10 * statistics.abs())
+STAGE_ENDS = (10, 13, 15)  # blocks: the last at stride 16, the middle and the last at stride 32
 
 
 class StageStatistics(nn.Module):
@@ -35,7 +31,7 @@ class StageStatistics(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = EfficientNetLite0(STAGE_ENDS, head=True)
+        self.trunk = EfficientNetLite0(STAGE_ENDS)
         count = 2 * sum(self.trunk.tap_channels)
         self.register_buffer("centre", torch.zeros(count))
         self.register_buffer("spread", torch.ones(count))
@@ -56,15 +52,16 @@ class StageStatistics(nn.Module):
         taps = cast(list[Tensor], self.trunk(x[:, :, :height, :width]))
         for tap in taps:
             flat = tap.flatten(2)
-            parts += [flat.mean(2), flat.std(2, unbiased=False)]
-        return compress(torch.cat(parts, dim=1)), taps[:-1]
+            # what matters in a contrast is its ratio
+            parts += [flat.mean(2), torch.log1p(10 * flat.std(2, unbiased=False))]
+        return torch.cat(parts, dim=1), [taps[0], taps[-1]]
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the compressed stage statistics ``(N, 3424)``: all means and deviations, stage by stage."""
+        """Return the stage statistics ``(N, 1248)``: all means and compressed deviations, stage by stage."""
         return self.features_and_maps(x)[0]
 
     def logit(self, features: Tensor) -> Tensor:
-        """Return the score before the sigmoid ``(N, 1)`` of features ``(N, 3424)``."""
+        """Return the score before the sigmoid ``(N, 1)`` of features ``(N, 1248)``."""
         out: Tensor = self.fc((features - self.centre) / self.spread)
         return out
 

@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_iqa.errors import ResumeRefused
-from edge_iqa.models.lite import READER_WIDTHS, STAGE_STRIDES, STAGE_WIDTHS, HirqaSLite
+from edge_iqa.models.lite import STAGE_STRIDES, HirqaSLite
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import TeacherNetwork, normalised
 from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
@@ -48,17 +47,22 @@ class TeacherTargets:
 
 @torch.no_grad()
 def teacher_targets(teacher: TeacherNetwork, features: Tensor) -> TeacherTargets:
-    """Return the teacher's logits and the leading whitened components of its features ``(C, V, F)``."""
-    flat = features.flatten(0, 1)
-    logits = teacher.logit(flat).squeeze(1)
+    """Return the teacher's logits and the leading whitened components of its features ``(C, V, F)``.
+
+    Both are NaN for a picture whose features are NaN, because the teacher was not asked about it.
+    """
+    known = features.isfinite().all(2)
+    flat = features[known]
+    logits = features.new_full(known.shape, torch.nan)
+    logits[known] = teacher.logit(flat).squeeze(1)
     flat = (flat - flat.mean(0)) / flat.std(0).clamp(min=1e-3)
     count = min(COMPONENTS, *flat.shape)
     torch.manual_seed(0)
     _, _, directions = torch.pca_lowrank(flat, q=count, niter=4)
-    components = flat @ directions
-    components = components / components.std(0).clamp(min=1e-6)
-    shape = features.shape[:2]
-    return TeacherTargets(logits.reshape(shape), components.reshape(*shape, count))
+    found = flat @ directions
+    components = features.new_full((*known.shape, count), torch.nan)
+    components[known] = found / found.std(0).clamp(min=1e-6)
+    return TeacherTargets(logits, components)
 
 
 def order_loss(student: Tensor, teacher: Tensor, least_gap: float = 0.05) -> Tensor:
@@ -72,14 +76,15 @@ def order_loss(student: Tensor, teacher: Tensor, least_gap: float = 0.05) -> Ten
 class _Readers(nn.Module):
     """The read-outs that exist only in training: components from the embedding, the teacher's maps from the stages."""
 
-    def __init__(self, targets: TeacherTargets) -> None:
+    def __init__(self, student: HirqaSLite, targets: TeacherTargets) -> None:
         super().__init__()
-        self.components = nn.Linear(sum(READER_WIDTHS), targets.components.shape[2])
+        head, channels = student.fc[0], student.trunk.tap_channels
+        assert isinstance(head, nn.Linear)
+        self.components = nn.Linear(head.in_features, targets.components.shape[2])
         known = {} if targets.maps is None else dict(zip(targets.maps.strides, targets.maps.channels, strict=True))
-        # of several stages with one stride, the last and widest is compared
         self.stage = {stride: index for index, stride in enumerate(STAGE_STRIDES) if stride in known}
         self.maps = nn.ModuleDict(
-            {str(stride): nn.Conv2d(STAGE_WIDTHS[index], known[stride], 1) for stride, index in self.stage.items()}
+            {str(stride): nn.Conv2d(channels[index], known[stride], 1) for stride, index in self.stage.items()}
         )
 
     def map_loss(self, stages: list[Tensor], batch: Batch, maps: TeacherMaps) -> Tensor:
@@ -91,9 +96,9 @@ class _Readers(nn.Module):
         return torch.stack(losses).mean()
 
 
-def freeze_trunk_statistics(student: HirqaSLite) -> None:
-    """Keep the trunk's batch statistics as pretrained; small batches of one crop size would spoil them."""
-    for module in student.trunk.modules():
+def freeze_statistics(student: HirqaSLite) -> None:
+    """Keep all batch statistics as pretrained; small batches of one crop size would spoil them."""
+    for module in student.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
 
@@ -115,12 +120,12 @@ def distill(
     and ends with the same weights as an unbroken one.
     """
     torch.manual_seed(seed)
-    network = nn.ModuleDict({"student": student, "readers": _Readers(targets)})
+    network = nn.ModuleDict({"student": student, "readers": _Readers(student, targets)})
     readers = network["readers"]
     assert isinstance(readers, _Readers)
     parameters = list(network.parameters())
     rates = (spec.trunk_learning_rate, spec.learning_rate)
-    trunk = set(student.trunk.parameters())
+    trunk = {*student.trunk.parameters(), *student.tail.parameters()}
     groups: list[dict[str, Any]] = [
         {"params": [parameter for parameter in parameters if parameter in trunk]},
         {"params": [parameter for parameter in parameters if parameter not in trunk]},
@@ -132,7 +137,7 @@ def distill(
             run = load_checkpoint(checkpoint, network, optimizer, run)
     logits_wanted, components_wanted = targets.logits.flatten(), targets.components.flatten(0, 1)
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    freeze_trunk_statistics(student)
+    freeze_statistics(student)
     for step, batch in enumerate(
         batches(data, spec.batch, spec.crop_size, spec.steps, seed, first_step=run.step), run.step
     ):
@@ -163,35 +168,3 @@ def distill(
 def _rate(progress: float) -> float:
     """Return the share of the full learning rate: a linear rise over the first 5 %, then a cosine to zero."""
     return progress / 0.05 if progress < 0.05 else 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))
-
-
-@torch.no_grad()
-def refit_head(
-    student: HirqaSLite, data: SyntheticSet, targets: TeacherTargets, *, pictures: int = 2400, penalty: float = 100.0
-) -> None:
-    """Solve the linear head for the teacher's logits by ridge regression on whole pictures, in place.
-
-    Gradient descent leaves the head where its last noisy batches put it. The exact solution over ``pictures`` pictures
-    agrees better with the teacher; ``penalty`` is on features scaled to unit deviation.
-    """
-    crops = np.linspace(0, len(data.pictures) - 1, min(len(data.pictures), -(-pictures // data.pictures.shape[1])))
-    chosen = np.unique(crops.astype(int))
-    embeddings = torch.cat(
-        [
-            student.embed(
-                normalised(torch.from_numpy(np.array(data.pictures[crop])), student.mean, student.std).contiguous(
-                    memory_format=torch.channels_last
-                )
-            )
-            for crop in chosen
-        ]
-    )
-    wanted = targets.logits[chosen].flatten().double()
-    centre, spread = embeddings.mean(0), embeddings.std(0).clamp(min=1e-4)
-    scaled = ((embeddings - centre) / spread).double()
-    gram = scaled.T @ scaled + penalty * torch.eye(scaled.shape[1], dtype=torch.float64)
-    weight = torch.linalg.solve(gram, scaled.T @ (wanted - wanted.mean())).float() / spread
-    head = student.fc[0]
-    assert isinstance(head, nn.Linear)
-    head.weight.copy_(weight[None])
-    head.bias.copy_(wanted.mean().float() - weight @ centre)

@@ -22,19 +22,20 @@ class ActivationFakeQuant(nn.Module):
     """Round a tensor of any shape onto ``scale * {-127..127}``.
 
     While ``observing``, the range follows the largest magnitude seen: its running mean over batches once
-    ``momentum`` is set, else its maximum.
+    ``momentum`` is set, else its maximum. With a given ``step`` the range never moves.
     """
 
     amax: Tensor
     seen: Tensor
 
-    def __init__(self, momentum: float | None = None) -> None:
+    def __init__(self, step: float | None = None) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum: float | None = None
+        self.fixed = step is not None
         self.observing = True
         self.enabled = True
-        self.register_buffer("amax", torch.tensor(0.0))
-        self.register_buffer("seen", torch.tensor(False))
+        self.register_buffer("amax", torch.tensor(ACTIVATION_MAX * (step or 0.0)))
+        self.register_buffer("seen", torch.tensor(self.fixed))
 
     @property
     def scale(self) -> Tensor:
@@ -52,7 +53,7 @@ class ActivationFakeQuant(nn.Module):
             self.amax.copy_(torch.maximum(self.amax, amax))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.observing:
+        if self.observing and not self.fixed:
             self._observe(x)
         if not self.enabled:
             return x

@@ -23,7 +23,7 @@ from torch import Tensor, fx, nn
 
 from edge_iqa.errors import GraphUnsupported
 from edge_iqa.quantize.fake_quantization import ACTIVATION_MAX, ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.prepare import fold_batch_norm
+from edge_iqa.quantize.prepare import fold_batch_norm, replace_module
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "score"
@@ -89,16 +89,23 @@ class _DequantizedConv(nn.Module):
 
 
 def freeze(prepared: fx.GraphModule) -> fx.GraphModule:
-    """Return a copy of a trained network from ``prepare`` that holds integers behind Q/DQ pairs."""
+    """Return a copy of a trained network from ``prepare`` that holds integers behind Q/DQ pairs.
+
+    A ReLU6 whose output is rounded becomes a ReLU: its range ends at 6 or below, and the rounding clips there.
+    """
     frozen = copy.deepcopy(prepared).eval()
-    for name, module in list(frozen.named_modules()):
-        parent, _, leaf = name.rpartition(".")
-        owner = frozen.get_submodule(parent)
+    modules = dict(frozen.named_modules())
+    for node in frozen.graph.nodes:
+        if node.op != "call_module" or not isinstance(modules[node.target], nn.ReLU6):
+            continue
+        readers = [modules.get(str(user.target)) for user in node.users]
+        if all(isinstance(reader, ActivationFakeQuant) for reader in readers):
+            replace_module(frozen, str(node.target), nn.ReLU())
+    for name, module in modules.items():
         if isinstance(module, ActivationFakeQuant):
-            assert isinstance(owner, nn.ModuleDict)
-            owner[leaf] = _QuantizeDequantize(module)
+            replace_module(frozen, name, _QuantizeDequantize(module))
         elif isinstance(module, QuantConv2d):
-            setattr(owner, leaf, _DequantizedConv(module))
+            replace_module(frozen, name, _DequantizedConv(module))
     frozen.recompile()
     return frozen
 

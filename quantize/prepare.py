@@ -1,15 +1,16 @@
 """From a float network to one with fake quantization: trace, fold batch norm, place the rounding.
 
-Rounding is placed where every target expects it: on the network's input, after each convolution (after its ReLU
-where one follows) and after each residual add (and its ReLU). Both inputs of an add are thereby quantized. Max-pool
-passes its input's scale on. Pooling means, the head and the output stay float: a score on 256 levels would collapse.
+Rounding is placed where every target expects it: on the network's input, after each convolution (after its ReLU or
+ReLU6 where one follows) and after each residual add (and its ReLU). Both inputs of an add are thereby quantized. A
+range after ReLU6 is never above 6, so that rounding also clips there. Max-pool passes its input's scale on. Pooling
+means, the head and the output stay float: a score on 256 levels would collapse.
 """
 
 from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -40,7 +41,7 @@ def fold_batch_norm(model: nn.Module) -> fx.GraphModule:
         if not isinstance(conv, nn.Conv2d) or len(source.users) != 1:
             continue
         fused = fuse_conv_bn_eval(conv, modules[node.target])
-        _replace(graph_module, source.target, fused)
+        replace_module(graph_module, source.target, fused)
         modules[source.target] = fused
         node.replace_all_uses_with(source)
         graph_module.graph.erase_node(node)
@@ -49,18 +50,30 @@ def fold_batch_norm(model: nn.Module) -> fx.GraphModule:
     return graph_module
 
 
+def pixel_step(mean: Sequence[float], std: Sequence[float]) -> float | None:
+    """Return the step between two values of a pixel after normalisation, if int8 with zero-point 0 can hold them.
+
+    That is so where black and white lie near -127 and 127 steps, as with (x - 127) / 128: rounding the input then
+    changes nothing but the value 255, which becomes 254.
+    """
+    levels = {(round(255 * m, 4), round(255 * s, 4)) for m, s in zip(mean, std, strict=True)}
+    middle, divisor = levels.pop()
+    return 1 / divisor if not levels and middle in (127.0, 128.0) else None
+
+
 def prepare(
     model: nn.Module,
     *,
     weight_bits: int = 7,
     batches: Iterable[Tensor] = (),
     float_prefixes: tuple[str, ...] = (),
+    input_step: float | None = None,
 ) -> fx.GraphModule:
     """Return a copy of ``model`` with fake quantization; it trains like the original.
 
     ``weight_bits`` is 7 (safe on every processor) or 8. On ``batches`` of normalised pictures ``(N, 3, H, W)`` channel
     ranges are measured and equalized first; without them they stay as they are. Convolutions whose names start with one
-    of ``float_prefixes`` stay float, and so does what they alone read.
+    of ``float_prefixes`` stay float, and so does what they alone read. ``input_step`` fixes the rounding of the input.
     """
     graph_module = fold_batch_norm(model)
     pictures = list(batches)
@@ -69,7 +82,7 @@ def prepare(
     graph = graph_module.graph
     for name, module in list(graph_module.named_modules()):
         if isinstance(module, nn.Conv2d) and not name.startswith(float_prefixes or ("\0",)):
-            _replace(graph_module, name, QuantConv2d(module, weight_bits))
+            replace_module(graph_module, name, QuantConv2d(module, weight_bits))
     modules = dict(graph_module.named_modules())
     rounders = nn.ModuleDict()
     graph_module.add_module("activations", rounders)
@@ -82,12 +95,12 @@ def prepare(
         readers = [module_of(user) for user in node.users]
         return bool(readers) and all(type(reader) in (nn.Conv2d, SameConv2d) for reader in readers)
 
-    def insert_after(node: fx.Node, name: str | None = None) -> None:
+    def insert_after(node: fx.Node, name: str | None = None, step: float | None = None) -> None:
         if only_float_reads(node):
             return
         if name is None:
             name = f"q{len(rounders)}"
-            rounders[name] = ActivationFakeQuant()
+            rounders[name] = ActivationFakeQuant(step)
         with graph.inserting_after(node):
             quantized = graph.call_module(f"activations.{name}", (node,))
         node.replace_all_uses_with(quantized, delete_user_cb=lambda user: user is not quantized)
@@ -97,10 +110,10 @@ def prepare(
         module = module_of(node)
         is_add = node.op == "call_function" and node.target in (operator.add, torch.add)
         if node.op == "placeholder":
-            insert_after(node)
+            insert_after(node, step=input_step)
         elif isinstance(module, nn.Conv2d) or is_add:
             users = list(node.users)
-            feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU)
+            feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU | nn.ReLU6)
             insert_after(users[0] if feeds_relu else node)
         elif isinstance(module, nn.MaxPool2d):
             insert_after(node, owner.get(node.args[0]))
@@ -115,6 +128,7 @@ def prepare(
     return graph_module
 
 
-def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
+def replace_module(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Put ``module`` at the dotted place ``name`` of ``root``, in place."""
     parent, _, leaf = name.rpartition(".")
     setattr(root.get_submodule(parent), leaf, module)

@@ -1,13 +1,15 @@
 """Quantization-aware training: the fake-quantized student learns to give the float student's scores.
 
 The target is the float student on the very same pixels, not the teacher: what is trained away is the rounding alone,
-and the drift that a user sees is measured against the same reference.
+and the drift that a user sees is measured against the same reference. The logit is compared, and every feature that it
+is read from: one number per picture says too little of where rounding went wrong. In the end the head is mended.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_
 from edge_iqa.quantize.batches import batches
 from edge_iqa.quantize.distill import Progress
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, set_quantization
-from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.head import mend_head
+from edge_iqa.quantize.prepare import pixel_step, prepare
 from edge_iqa.quantize.recipe import QatStage
 
 CHECKPOINT_EVERY = 50  # steps
@@ -40,6 +43,7 @@ def train_quantized(
     seed: int,
     progress: Progress,
     *,
+    mending: Callable[[int, int], None] = lambda done, total: None,
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> fx.GraphModule:
@@ -50,11 +54,22 @@ def train_quantized(
     torch.manual_seed(seed)
     student.eval()
     pictures = _calibration_pictures(student, data, spec, seed)
-    prepared = prepare(student, weight_bits=spec.weight_bits, batches=pictures, float_prefixes=spec.float_layers)
+    prepared = prepare(
+        student,
+        weight_bits=spec.weight_bits,
+        batches=pictures,
+        float_prefixes=spec.float_layers,
+        input_step=pixel_step(student.mean, student.std),
+    )
     _calibrate(prepared, pictures)
     for module in prepared.modules():
         if isinstance(module, ActivationFakeQuant):
             module.momentum = 0.02
+    head = prepared.get_submodule("fc.0")
+    read: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    with torch.no_grad():
+        spread = torch.cat([student.embed(batch) for batch in pictures]).std(0).clamp(min=1e-3)
     optimizer = torch.optim.AdamW(prepared.parameters(), lr=spec.learning_rate, weight_decay=0.0)
     run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
     if checkpoint is not None and checkpoint.exists():
@@ -67,8 +82,11 @@ def train_quantized(
             group["lr"] = spec.learning_rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
         pixels = normalised(batch.pixels, student.mean, student.std)
         with torch.no_grad():
-            wanted = _logit(student(pixels))
+            features = student.embed(pixels)
+            wanted = student.fc[0](features).squeeze(1)
+        read.clear()
         loss = F.smooth_l1_loss(_logit(prepared(pixels)), wanted, beta=0.1)
+        loss = loss + spec.feature_weight * ((read[0] - features) / spread).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(prepared.parameters(), 1.0)
@@ -76,8 +94,11 @@ def train_quantized(
         progress(step + 1, spec.steps, float(loss.detach()))
         if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == spec.steps):
             save_checkpoint(checkpoint, prepared, optimizer, replace(run, step=step + 1))
+    hook.remove()
     set_quantization(prepared, observing=False)
-    return prepared.eval()
+    prepared.eval()
+    mend_head(prepared, student, data, mending, spec.mending_pictures)
+    return prepared
 
 
 def _calibration_pictures(student: HirqaSLite, data: SyntheticSet, spec: QatStage, seed: int) -> list[Tensor]:

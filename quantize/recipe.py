@@ -43,7 +43,8 @@ class FloatStage:
 class QatStage:
     """Quantization-aware training: ranges follow the data for the first ``range_share`` of the steps, then stand.
 
-    Convolutions whose names start with one of ``float_layers`` stay float.
+    ``feature_weight`` is that of the features beside the logit. In the end the head is mended on ``mending_pictures``
+    pictures. Convolutions whose names start with one of ``float_layers`` stay float.
     """
 
     steps: int
@@ -52,6 +53,8 @@ class QatStage:
     learning_rate: float = 1e-4
     calibration_batches: int = 8
     range_share: float = 0.5
+    feature_weight: float = 1.0
+    mending_pictures: int = 1200
     weight_bits: int = 7
     float_layers: tuple[str, ...] = ()
 

@@ -22,10 +22,12 @@ from edge_iqa.decode import read_image
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.synthesis import VERSIONS, SyntheticSet, find_photographs, synthesize
+from edge_iqa.models.teacher import TeacherSpec, learnt_from
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
-from edge_iqa.quantize.distill import TeacherTargets, distill, refit_head
+from edge_iqa.quantize.distill import TeacherTargets, distill
+from edge_iqa.quantize.head import from_imagenet, solve_head
 from edge_iqa.quantize.package import Student, float_layers, package
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.qat import train_quantized
@@ -87,6 +89,7 @@ def quantize(
             folder / "teacher",
             f"{teacher.sha256} {data.spec!r} {data.data_sha256}",
             lambda done, total: report("asking the teacher", done, total, None),
+            asked=None if recipe.float_stage.steps else learnt_from(data, TeacherSpec()),
         )
         student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher, report)
         prepared = train_quantized(
@@ -95,6 +98,7 @@ def quantize(
             recipe.qat_stage,
             recipe.seed,
             lambda step, total, loss: report("quantizing", step, total, loss),
+            mending=lambda done, total: report("mending the head", done, total, None),
             checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
             made_from=f"{teacher.sha256} {recipe.float_stage!r}",
         )
@@ -165,29 +169,35 @@ def _float_student(
     teacher: TeacherSource,
     report: Report,
 ) -> HirqaSLite:
-    student = HirqaSLite()
     stage = f"{recipe.start} {recipe.float_stage!r} {recipe.seed}"
     key = f"{teacher.sha256} {stage} {data.spec!r} {data.data_sha256}"
     stored = _read_cache(path, key)
     if stored is not None:
+        student = HirqaSLite().eval()
         student.load_state_dict(stored)
-        return student.eval()
+        return student
+
+    def solving(done: int, total: int) -> None:
+        report("solving the head", done, total, None)
+
     if recipe.start == SHIPPED:
+        student = HirqaSLite().eval()
         student.load_shipped()
     else:
-        student.load_pretrained()
-    distill(
-        student,
-        data,
-        targets,
-        recipe.float_stage,
-        recipe.seed,
-        lambda step, total, loss: report("distilling", step, total, loss),
-        checkpoint=path.with_name("float.checkpoint.safetensors"),
-        made_from=key,
-    )
-    if recipe.start == IMAGENET:
-        refit_head(student, data, targets)
+        student = from_imagenet(data, targets.logits, learnt_from(data, TeacherSpec()), solving)
+    if recipe.float_stage.steps:
+        distill(
+            student,
+            data,
+            targets,
+            recipe.float_stage,
+            recipe.seed,
+            lambda step, total, loss: report("distilling", step, total, loss),
+            checkpoint=path.with_name("float.checkpoint.safetensors"),
+            made_from=key,
+        )
+    if recipe.float_stage.steps and recipe.start == IMAGENET:
+        solve_head(student, data, targets.logits, learnt_from(data, TeacherSpec()), solving)
     _write_cache(path, key, student.state_dict())
     return student
 

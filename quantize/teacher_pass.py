@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_iqa.models.synthesis import SyntheticSet
@@ -27,14 +29,21 @@ def collect_targets(
     folder: Path,
     key: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    asked: NDArray[np.bool_] | None = None,
 ) -> TeacherTargets:
-    """Return what ``teacher`` says of every picture; read back from ``folder`` if the same ``key`` made it before."""
+    """Return what ``teacher`` says of every picture; read back from ``folder`` if the same ``key`` made it before.
+
+    Where ``asked`` ``(C, V)`` is given, the teacher sees only those pictures; of the others it says NaN.
+    """
+    asked = np.ones(data.pictures.shape[:2], bool) if asked is None else asked
+    key = f"{key} {hashlib.sha256(np.packbits(asked).tobytes()).hexdigest()}"
     if not _made_from(folder, key):
-        _ask(teacher.network, data, folder, progress)
+        _ask(teacher.network, data, asked, folder, progress)
         (folder / _SHEET).write_text(json.dumps({"made_from": key}))
     features = torch.from_numpy(np.load(folder / "features.npy"))
-    teacher.calibrate(features)
-    found = teacher_targets(teacher.network, features.reshape(*data.pictures.shape[:2], -1))
+    teacher.calibrate(features[torch.from_numpy(asked)])
+    found = teacher_targets(teacher.network, features)
     stored = {int(path.stem.removeprefix("maps")): np.load(path, mmap_mode="r") for path in folder.glob("maps*.npy")}
     maps = TeacherMaps(dict(sorted(stored.items()))) if stored else None
     return TeacherTargets(found.logits, found.components, maps)
@@ -45,23 +54,34 @@ def _made_from(folder: Path, key: str) -> bool:
     return sheet.exists() and json.loads(sheet.read_text()).get("made_from") == key
 
 
-def _ask(teacher: TeacherNetwork, data: SyntheticSet, folder: Path, progress: Callable[[int, int], None]) -> None:
+def _ask(
+    teacher: TeacherNetwork,
+    data: SyntheticSet,
+    asked: NDArray[np.bool_],
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _SHEET).unlink(missing_ok=True)
     for stale in folder.glob("maps*.npy"):
         stale.unlink()
     crops, versions, side = data.pictures.shape[:3]
-    features: list[Tensor] = []
+    features: Tensor | None = None
     stored: dict[int, np.memmap[Any, np.dtype[np.float16]]] = {}
     for index, pictures in enumerate(data.pictures):
-        batch = normalised(torch.from_numpy(np.array(pictures)), teacher.mean, teacher.std)
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        if not isinstance(teacher, SpatialTeacher):
-            features.append(teacher.features(batch))
-            progress(index + 1, crops)
+        rows = np.flatnonzero(asked[index])
+        progress(index + 1, crops)
+        if not len(rows):
             continue
-        pooled, maps = teacher.features_and_maps(batch)
-        features.append(pooled)
+        batch = normalised(torch.from_numpy(pictures[rows]), teacher.mean, teacher.std)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        if isinstance(teacher, SpatialTeacher):
+            pooled, maps = teacher.features_and_maps(batch)
+        else:
+            pooled, maps = teacher.features(batch), []
+        if features is None:
+            features = torch.full((crops, versions, pooled.shape[1]), torch.nan)
+        features[index, rows] = pooled
         for one in maps:
             stride = side // one.shape[-1]
             if stride not in stored:
@@ -69,8 +89,8 @@ def _ask(teacher: TeacherNetwork, data: SyntheticSet, folder: Path, progress: Ca
                 stored[stride] = np.lib.format.open_memmap(
                     folder / f"maps{stride}.npy", mode="w+", dtype=np.float16, shape=shape
                 )
-            stored[stride][index * versions : (index + 1) * versions] = one.permute(0, 2, 3, 1).numpy()
-        progress(index + 1, crops)
-    np.save(folder / "features.npy", torch.cat(features).numpy())
+            stored[stride][index * versions + rows] = one.permute(0, 2, 3, 1).numpy()
+    assert features is not None
+    np.save(folder / "features.npy", features.numpy())
     for array in stored.values():
         array.flush()

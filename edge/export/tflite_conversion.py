@@ -45,10 +45,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Target:
-    """Where an operator's result goes: the ONNX tensor after a fused ReLU, and its scale if quantized."""
+    """Where an operator's result goes: the ONNX tensor after a fused activation (NONE, RELU, RELU6), and its scale."""
 
     name: str
-    relu: bool
+    activation: str
     quantization: TensorScale | None
 
 
@@ -78,12 +78,21 @@ class Conversion:
         return scales.pop() if len(scales) == 1 and name not in self.graph.outputs else None
 
     def target(self, node: onnx.NodeProto) -> Target:
-        """Return where the node's result goes, taking in a ReLU that is its only use."""
-        name, relu = node.output[0], False
+        """Return where the node's result goes, taking in a ReLU or ReLU6 that is its only use."""
+        name, activation = node.output[0], "NONE"
         users = self.graph.consumers(name)
-        if len(users) == 1 and users[0].op_type == "Relu" and name not in self.graph.outputs:
-            name, relu = users[0].output[0], True
-        return Target(name, relu, self.quantized_by(name))
+        if len(users) == 1 and users[0].op_type in ("Relu", "Clip") and name not in self.graph.outputs:
+            name, activation = users[0].output[0], self.activation(users[0])
+        return Target(name, activation, self.quantized_by(name))
+
+    def activation(self, node: onnx.NodeProto) -> str:
+        """Return TFLite's name of a Relu, or of a Clip to 0..6; raises GraphUnsupported for another Clip."""
+        if node.op_type == "Relu":
+            return "RELU"
+        limits = [self.graph.optional(node, position, "limit") for position in (1, 2)]
+        if [limit and limit.real().reshape(-1).tolist() for limit in limits] != [[0.0], [6.0]]:
+            refuse(node, "of all limits, only 0 and 6 are known")
+        return "RELU6"
 
     def emit(
         self,
@@ -115,15 +124,15 @@ class Conversion:
         version: int | None = None,
         **options: Any,
     ) -> None:
-        """Like ``emit``, for the operators that take in a ReLU."""
-        activation = self.builder.schema_value("ActivationFunctionType", "RELU" if target.relu else "NONE")
+        """Like ``emit``, for the operators that take in a ReLU or ReLU6."""
+        activation = self.builder.schema_value("ActivationFunctionType", target.activation)
         self.emit(
             kind,
             inputs,
             target.name,
             axes,
             quantization,
-            nonnegative=nonnegative or target.relu,
+            nonnegative=nonnegative or target.activation != "NONE",
             version=version,
             fusedActivationFunction=activation,
             **options,

@@ -93,14 +93,19 @@ def elementwise(kind: str) -> Writer:
     return write
 
 
-def unary(kind: str) -> Writer:
-    """Sigmoid, or a Relu that no operator before it took in → the operator of that kind, in float."""
+def unary(kind: str, *, nonnegative: bool = True) -> Writer:
+    """Log, Sigmoid, Sqrt → the operator of that kind, in float."""
 
     def write(conversion: Conversion, node: onnx.NodeProto) -> None:
         x = conversion.real(conversion.value(node, 0))
-        conversion.emit(kind, [x.index], node.output[0], x.axes, nonnegative=True)
+        conversion.emit(kind, [x.index], node.output[0], x.axes, nonnegative=nonnegative)
 
     return write
+
+
+def activation(conversion: Conversion, node: onnx.NodeProto) -> None:
+    """Relu, or Clip to 0..6, that no operator before it took in → RELU, RELU6, in float."""
+    unary(conversion.activation(node))(conversion, node)
 
 
 def softmax(conversion: Conversion, node: onnx.NodeProto) -> None:
@@ -196,21 +201,24 @@ def _aligned(constant: NDArray[np.float32], axes: tuple[int, ...]) -> NDArray[np
 WRITERS: dict[str, Writer] = {
     "Add": elementwise("ADD"),
     "Cast": cast,
+    "Clip": activation,
     "Concat": concatenate,
     "Conv": convolution,
     "DequantizeLinear": dequantize,
     "Flatten": reshape,
     "Gemm": gemm,
     "GlobalAveragePool": mean,
+    "Log": unary("LOG", nonnegative=False),
     "MatMul": matrix_product,
     "MaxPool": max_pool,
     "Mul": elementwise("MUL"),
     "QuantizeLinear": quantize,
     "ReduceMean": mean,
-    "Relu": unary("RELU"),
+    "Relu": activation,
     "Reshape": reshape,
     "Sigmoid": unary("LOGISTIC"),
     "Softmax": softmax,
+    "Sqrt": unary("SQRT"),
     "Squeeze": reshape,
     "Sub": elementwise("SUB"),
     "Transpose": transpose,

@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_iqa.models.hirqa import HiRQA
+from edge_iqa.models.hirqa import EMBEDDING, HiRQA
 from edge_iqa.models.methods.base import TrainingMethod, flat_labels, flat_pixels
-from edge_iqa.models.hirqa import EMBEDDING
 from edge_iqa.models.objectives.hirqa import (
     embedding_distance_loss,
     pair_of_pairs_loss,
