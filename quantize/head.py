@@ -44,12 +44,21 @@ def spread(pictures: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     return marked[np.unique(np.linspace(0, len(marked) - 1, min(most, len(marked))).astype(np.int64))]
 
 
-def _pixels(student: HirqaSLite, data: SyntheticSet, chosen: NDArray[np.int64]) -> Tensor:
+def read(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the head of a student, in whatever form, reads of ``pixels``, ``(N, F)``, and the logits ``(N,)``."""
+    head = network.get_submodule("fc.0")
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network(pixels)
+    hook.remove()
+    return seen[0], head(seen[0]).squeeze(1)
+
+
+def _pixels(data: SyntheticSet, chosen: NDArray[np.int64]) -> Tensor:
     versions = data.pictures.shape[1]
     pictures = np.stack([data.pictures[flat // versions, flat % versions] for flat in chosen])
-    return normalised(torch.from_numpy(pictures), student.mean, student.std).contiguous(
-        memory_format=torch.channels_last
-    )
+    pixels = normalised(torch.from_numpy(pictures), HirqaSLite.mean, HirqaSLite.std)
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -57,7 +66,7 @@ def embeddings(student: HirqaSLite, data: SyntheticSet, chosen: NDArray[np.int64
     """Return what the head reads of the pictures with the flat numbers ``chosen`` ``(N,)``, as ``(N, F)``."""
     rows: list[Tensor] = []
     for first in range(0, len(chosen), BATCH):
-        rows.append(student.embed(_pixels(student, data, chosen[first : first + BATCH])))
+        rows.append(read(student, _pixels(data, chosen[first : first + BATCH]))[0])
         progress(min(first + BATCH, len(chosen)), len(chosen))
     return torch.cat(rows)
 
@@ -85,8 +94,8 @@ def from_imagenet(
     whole = HirqaSLite(EXPANDED_WIDTH).eval()
     whole.load_pretrained()
     chosen = spread(learnt, PICTURES)
-    read = embeddings(whole, data, chosen, progress)
-    middle, expanded = read[:, :MIDDLE_WIDTH], read[:, MIDDLE_WIDTH:]
+    features = embeddings(whole, data, chosen, progress)
+    middle, expanded = features[:, :MIDDLE_WIDTH], features[:, MIDDLE_WIDTH:]
     projection = tail_projection()
     weight, bias = ridge(middle + expanded @ projection.T, logits.flatten()[chosen], PENALTY)
     shares = weight @ projection
@@ -100,28 +109,21 @@ def from_imagenet(
 
 @torch.no_grad()
 def mend_head(
-    prepared: fx.GraphModule,
-    student: HirqaSLite,
-    data: SyntheticSet,
-    progress: Progress,
-    pictures: int,
+    prepared: fx.GraphModule, student: nn.Module, data: SyntheticSet, progress: Progress, pictures: int
 ) -> None:
     """Move the head of the fake-quantized ``prepared`` so that it gives the float ``student``'s logits, in place.
 
     What rounding adds to a mean is mostly the same for every picture, or grows with it: a linear head can undo that.
     """
-    head = prepared.get_submodule("fc.0")
-    read: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    features: list[Tensor] = []
     wanted: list[Tensor] = []
     chosen = spread(np.ones(data.pictures.shape[:2], bool), pictures)
     for first in range(0, len(chosen), BATCH):
-        pixels = _pixels(student, data, chosen[first : first + BATCH])
-        wanted.append(student.fc[0](student.embed(pixels)).squeeze(1))
-        prepared(pixels)
+        pixels = _pixels(data, chosen[first : first + BATCH])
+        wanted.append(read(student, pixels)[1])
+        features.append(read(prepared, pixels)[0])
         progress(min(first + BATCH, len(chosen)), len(chosen))
-    hook.remove()
-    _mend(head, torch.cat(read), torch.cat(wanted))
+    _mend(prepared.get_submodule("fc.0"), torch.cat(features), torch.cat(wanted))
 
 
 def _mend(head: nn.Module, features: Tensor, wanted: Tensor) -> None:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
-from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 
 
@@ -65,20 +64,15 @@ def prepare(
     model: nn.Module,
     *,
     weight_bits: int = 7,
-    batches: Iterable[Tensor] = (),
     float_prefixes: tuple[str, ...] = (),
     input_step: float | None = None,
 ) -> fx.GraphModule:
     """Return a copy of ``model`` with fake quantization; it trains like the original.
 
-    ``weight_bits`` is 7 (safe on every processor) or 8. On ``batches`` of normalised pictures ``(N, 3, H, W)`` channel
-    ranges are measured and equalized first; without them they stay as they are. Convolutions whose names start with one
-    of ``float_prefixes`` stay float, and so does what they alone read. ``input_step`` fixes the rounding of the input.
+    ``weight_bits`` is 7 (safe on every processor) or 8. Convolutions whose names start with one of ``float_prefixes``
+    stay float, and so does what they alone read. ``input_step`` fixes the rounding of the input.
     """
     graph_module = fold_batch_norm(model)
-    pictures = list(batches)
-    if pictures:
-        equalize(graph_module, pictures)
     graph = graph_module.graph
     for name, module in list(graph_module.named_modules()):
         if isinstance(module, nn.Conv2d) and not name.startswith(float_prefixes or ("\0",)):

@@ -25,19 +25,15 @@ from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_
 from edge_iqa.quantize.batches import batches
 from edge_iqa.quantize.distill import Progress
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, set_quantization
-from edge_iqa.quantize.head import mend_head
+from edge_iqa.quantize.head import mend_head, read
 from edge_iqa.quantize.prepare import pixel_step, prepare
 from edge_iqa.quantize.recipe import QatStage
 
 CHECKPOINT_EVERY = 50  # steps
 
 
-def _logit(score: Tensor) -> Tensor:
-    return torch.logit(score.squeeze(1), eps=1e-5)
-
-
 def train_quantized(
-    student: HirqaSLite,
+    student: nn.Module,
     data: SyntheticSet,
     spec: QatStage,
     seed: int,
@@ -53,23 +49,19 @@ def train_quantized(
     """
     torch.manual_seed(seed)
     student.eval()
-    pictures = _calibration_pictures(student, data, spec, seed)
+    pictures = _calibration_pictures(data, spec, seed)
     prepared = prepare(
         student,
         weight_bits=spec.weight_bits,
-        batches=pictures,
         float_prefixes=spec.float_layers,
-        input_step=pixel_step(student.mean, student.std),
+        input_step=pixel_step(HirqaSLite.mean, HirqaSLite.std),
     )
     _calibrate(prepared, pictures)
     for module in prepared.modules():
         if isinstance(module, ActivationFakeQuant):
             module.momentum = 0.02
-    head = prepared.get_submodule("fc.0")
-    read: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _, given: read.append(given[0]))
     with torch.no_grad():
-        spread = torch.cat([student.embed(batch) for batch in pictures]).std(0).clamp(min=1e-3)
+        spread = torch.cat([read(student, batch)[0] for batch in pictures]).std(0).clamp(min=1e-3)
     optimizer = torch.optim.AdamW(prepared.parameters(), lr=spec.learning_rate, weight_decay=0.0)
     run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
     if checkpoint is not None and checkpoint.exists():
@@ -80,13 +72,12 @@ def train_quantized(
         set_quantization(prepared, observing=step < int(spec.range_share * spec.steps))
         for group in optimizer.param_groups:
             group["lr"] = spec.learning_rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
-        pixels = normalised(batch.pixels, student.mean, student.std)
+        pixels = normalised(batch.pixels, HirqaSLite.mean, HirqaSLite.std)
         with torch.no_grad():
-            features = student.embed(pixels)
-            wanted = student.fc[0](features).squeeze(1)
-        read.clear()
-        loss = F.smooth_l1_loss(_logit(prepared(pixels)), wanted, beta=0.1)
-        loss = loss + spec.feature_weight * ((read[0] - features) / spread).square().mean()
+            features, wanted = read(student, pixels)
+        rounded, logits = read(prepared, pixels)
+        loss = F.smooth_l1_loss(logits, wanted, beta=0.1)
+        loss = loss + spec.feature_weight * ((rounded - features) / spread).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(prepared.parameters(), 1.0)
@@ -94,16 +85,15 @@ def train_quantized(
         progress(step + 1, spec.steps, float(loss.detach()))
         if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == spec.steps):
             save_checkpoint(checkpoint, prepared, optimizer, replace(run, step=step + 1))
-    hook.remove()
     set_quantization(prepared, observing=False)
     prepared.eval()
     mend_head(prepared, student, data, mending, spec.mending_pictures)
     return prepared
 
 
-def _calibration_pictures(student: HirqaSLite, data: SyntheticSet, spec: QatStage, seed: int) -> list[Tensor]:
+def _calibration_pictures(data: SyntheticSet, spec: QatStage, seed: int) -> list[Tensor]:
     drawn = batches(data, spec.batch, spec.crop_size, spec.calibration_batches, seed)
-    return [normalised(batch.pixels, student.mean, student.std) for batch in drawn]
+    return [normalised(batch.pixels, HirqaSLite.mean, HirqaSLite.std) for batch in drawn]
 
 
 @torch.no_grad()

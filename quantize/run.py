@@ -28,8 +28,9 @@ from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.distill import TeacherTargets, distill
 from edge_iqa.quantize.head import from_imagenet, solve_head
-from edge_iqa.quantize.package import Student, float_layers, package
+from edge_iqa.quantize.package import Student, float_layers, package, shorten_mantissa
 from edge_iqa.quantize.precision import meet_budget
+from edge_iqa.quantize.prepare import fold_batch_norm
 from edge_iqa.quantize.qat import train_quantized
 from edge_iqa.quantize.recipe import IMAGENET, SHIPPED, Recipe
 from edge_iqa.quantize.stage_scores import stages_of_training
@@ -40,7 +41,7 @@ STUDENT = "hirqa-s-lite"
 # stage, steps done, steps in all, loss or None
 Report = Callable[[str, int, int, float | None], None]
 # width, height: enlarged, shrunk, and one that is taken as it is, which tests a runtime alone
-_GOLDEN_SIZES = ((160, 120), (240, 320), (448, 320), (384, 384))
+_GOLDEN_SIZES = ((160, 120), (416, 400), (384, 384))
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,10 @@ def quantize(
             asked=None if recipe.float_stage.steps else learnt_from(data, TeacherSpec()),
         )
         student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher, report)
+        stored = fold_batch_norm(student)
+        shorten_mantissa(stored)
         prepared = train_quantized(
-            student,
+            stored,
             data,
             recipe.qat_stage,
             recipe.seed,
@@ -104,7 +107,7 @@ def quantize(
         )
         spec = PreprocessSpec(recipe.height, recipe.width)
         made = Student(
-            STUDENT, STUDENT, student, prepared, student.mean, student.std, spec, recipe.qat_stage.weight_bits
+            STUDENT, STUDENT, stored, prepared, student.mean, student.std, spec, recipe.qat_stage.weight_bits
         )
         met = meet_budget(
             made,
@@ -133,7 +136,7 @@ def quantize(
         if recipe.stage_scores:
             report("scoring stages", 0, 1, None)
             fake_quant = met.student.prepared
-            stages = stages_of_training(spec, teacher.scorer(), student, fake_quant, student.mean, student.std)
+            stages = stages_of_training(spec, teacher.scorer(), stored, fake_quant, student.mean, student.std)
         package(
             met.student,
             output,

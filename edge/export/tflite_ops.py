@@ -93,12 +93,12 @@ def elementwise(kind: str) -> Writer:
     return write
 
 
-def unary(kind: str, *, nonnegative: bool = True) -> Writer:
-    """Log, Sigmoid, Sqrt → the operator of that kind, in float."""
+def unary(kind: str) -> Writer:
+    """Sigmoid, RELU and RELU6 → the operator of that kind, in float."""
 
     def write(conversion: Conversion, node: onnx.NodeProto) -> None:
         x = conversion.real(conversion.value(node, 0))
-        conversion.emit(kind, [x.index], node.output[0], x.axes, nonnegative=nonnegative)
+        conversion.emit(kind, [x.index], node.output[0], x.axes, nonnegative=True)
 
     return write
 
@@ -208,7 +208,6 @@ WRITERS: dict[str, Writer] = {
     "Flatten": reshape,
     "Gemm": gemm,
     "GlobalAveragePool": mean,
-    "Log": unary("LOG", nonnegative=False),
     "MatMul": matrix_product,
     "MaxPool": max_pool,
     "Mul": elementwise("MUL"),
@@ -218,7 +217,6 @@ WRITERS: dict[str, Writer] = {
     "Reshape": reshape,
     "Sigmoid": unary("LOGISTIC"),
     "Softmax": softmax,
-    "Sqrt": unary("SQRT"),
     "Squeeze": reshape,
     "Sub": elementwise("SUB"),
     "Transpose": transpose,

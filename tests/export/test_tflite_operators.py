@@ -51,6 +51,19 @@ def test_convolution_pads_as_onnx_does(
     assert "RELU" not in operators(content)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_clip_to_six_is_relu6(alone: bool) -> None:
+    graph = Graph()
+    x = graph.input("x", (1, 3, 8, 8))
+    y = x if alone else graph.node("Conv", x, graph.constant(np.full((4, 3, 1, 1), 5, np.float32)))
+    limits = graph.constant(np.float32(0)), graph.constant(np.float32(6))
+    channels = 3 if alone else 4
+    model = graph.model(graph.node("Clip", y, *limits), (1, channels, 8, 8))
+    feeds = {"x": 9 * graph.picture((1, 3, 8, 8))}
+    content = assert_same(model, feeds, FLOAT_TOLERANCE)
+    assert ("RELU6" in operators(content)) is alone
+
+
 @pytest.mark.parametrize(("size", "padded"), [(8, True), (7, False)])
 def test_pad_operator_only_where_same_differs(size: int, padded: bool) -> None:
     graph = Graph()

@@ -8,9 +8,9 @@ from torch import nn
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
-from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d, set_quantization
-from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+from edge_iqa.quantize.freeze import freeze
+from edge_iqa.quantize.prepare import fold_batch_norm, pixel_step, prepare
 
 
 def test_activations_land_on_the_symmetric_grid_and_clip_at_127() -> None:
@@ -141,18 +141,35 @@ def test_bias_lies_on_the_grid_of_the_accumulator(student: HirqaSLite) -> None:
     assert torch.allclose(out, 100 * grid, rtol=1e-4)
 
 
-def test_equalizing_changes_ranges_but_not_the_function(student: HirqaSLite) -> None:
+def test_pixels_are_rounded_to_themselves() -> None:
+    step = pixel_step(HirqaSLite.mean, HirqaSLite.std)
+    assert step == pytest.approx(1 / 128)
+    rounder = ActivationFakeQuant(step)
+    pixels = (torch.arange(256) / 255 - HirqaSLite.mean[0]) / HirqaSLite.std[0]
+    rounded = rounder(torch.cat([pixels, torch.tensor([9.0])]))  # the range does not follow
+    assert torch.allclose(rounded[:255], pixels[:255], atol=1e-6)
+    assert torch.allclose(rounded[255:], pixels[254].expand(2), atol=1e-6)
+    assert pixel_step((0.481, 0.458, 0.408), (0.29, 0.295, 0.3)) is None
+
+
+def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
+    prepared = prepare(student)
+    x = 100 * torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        student.trunk.stem[1].weight[3] *= 40.0  # one channel far above the others
-    batch = torch.randn(2, 3, 64, 64)
-    folded = fold_batch_norm(student)
+        prepared(x)
+    after = [
+        prepared.get_submodule(str(user.target))
+        for node in prepared.graph.nodes
+        if node.op == "call_module" and isinstance(prepared.get_submodule(str(node.target)), nn.ReLU6)
+        for user in node.users
+    ]
+    assert len(after) == sum(isinstance(module, nn.ReLU6) for module in student.modules())
+    assert max(float(rounder.amax) for rounder in after if isinstance(rounder, ActivationFakeQuant)) == 6.0
+    frozen = freeze(prepared)
+    assert not any(isinstance(module, nn.ReLU6) for module in frozen.modules())
+    set_quantization(prepared, observing=False)
+    for module in prepared.modules():
+        if isinstance(module, QuantConv2d):
+            module.input_rounder = []  # biases are rounded after freezing
     with torch.no_grad():
-        expected = folded(batch)
-    before = folded.get_submodule("trunk.stem.0").weight.detach().abs().amax((1, 2, 3))
-    assert equalize(folded, [batch]) > 10
-    after = folded.get_submodule("trunk.stem.0").weight.detach().abs().amax((1, 2, 3))
-    with torch.no_grad():
-        assert torch.allclose(folded(batch), expected, atol=1e-4)
-    assert after.max() / after.median() < 0.5 * before.max() / before.median()
-    with torch.no_grad():
-        student.trunk.stem[1].weight[3] /= 40.0
+        assert torch.allclose(frozen(x), prepared(x), atol=1e-4)

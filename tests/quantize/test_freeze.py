@@ -99,7 +99,7 @@ def test_signed_graph_has_zero_point_zero_and_seven_bit_weights(exported: Export
             assert zero.dtype == np.int8
             assert not zero.any()
     weights = [value for value in constants.values() if value.dtype == np.int8 and value.ndim == 4]
-    assert len(weights) == 37
+    assert len(weights) == 38
     assert all(np.abs(weight).max() == 63 for weight in weights)
 
 
@@ -173,5 +173,5 @@ def test_runtime_fuses_every_convolution_into_an_integer_kernel(exported: Export
     content = round_biases(unsigned_dialect(exported.signed)).SerializeToString()
     onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
-    assert kinds.count("QLinearConv") == 37
+    assert kinds.count("QLinearConv") == 38
     assert kinds.count("Conv") == 0

@@ -23,7 +23,7 @@ RECIPE = Recipe(
     schema_version=1,
     name="tiny",
     float_stage=FloatStage(steps=4, batch=4, crop_size=64),
-    qat_stage=QatStage(steps=2, batch=4, crop_size=64, calibration_batches=2),
+    qat_stage=QatStage(steps=2, batch=4, crop_size=64, calibration_batches=2, mending_pictures=12),
     height=64,
     width=64,
     data=SynthesisSpec(crop_size=64, metrics=("mdsi",)),
@@ -62,8 +62,10 @@ def test_quantize_makes_a_bundle_that_every_runtime_scores(photographs: Path, tm
     assert [name for i, name in enumerate(stages) if name not in stages[:i]] == [
         "distorting",
         "asking the teacher",
+        "solving the head",
         "distilling",
         "quantizing",
+        "mending the head",
         "exporting and measuring",
     ]
     assert {drift.target for drift in result.drifts} == {"onnxruntime int8", "openvino int8", "tflite int8"}
@@ -109,7 +111,7 @@ def test_synthetic_set_is_seeded_and_read_back(photographs: Path, tmp_path: Path
 
 def test_plan_counts_layers_without_training() -> None:
     found = plan(RECIPE, photographs=2)
-    assert found["int8_layers"] == 37
+    assert found["int8_layers"] == 38
     assert found["pictures"] == 24
     assert found["float_layers"] == ["fc.0"]
     assert 600_000 < found["int8_weight_bytes"] < 800_000

@@ -1,0 +1,132 @@
+"""What the input's size costs and brings: the int8 model of a bundle at several sizes, agreement with people and time.
+
+    python -m edge_iqa.benchmarks.resolutions DATA [--bundle B.eiqa] [--sizes 224,288,384] [--points F.jsonl]
+
+The network is convolutions and means, so its graph serves any size that is a multiple of 32; nothing is trained anew.
+DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median of one inference on an input in
+memory; the sizes take turns, so that a busy minute falls on all of them. Prints Markdown; ``--points`` writes the input
+of ``edge_iqa.benchmarks.pareto``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_iqa.backends.base import Backend
+from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
+from edge_iqa.backends.openvino import OpenVinoBackend
+from edge_iqa.benchmarks.opinion_tables import pictures_of, read_opinions, read_pairs
+from edge_iqa.benchmarks.stats_correlation import srocc
+from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
+from edge_iqa.decode import read_image
+from edge_iqa.errors import InvalidInput
+from edge_iqa.export.openvino import to_openvino
+from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.progress import track
+
+if TYPE_CHECKING:
+    import onnx
+
+SIZES = (224, 256, 288, 320, 384, 448, 512)
+FASTEST = "openvino int8"
+WARM_UP, SAMPLES_PER_TURN = 3, 8
+
+
+def resized(content: bytes, side: int) -> onnx.ModelProto:
+    """Return the graph of a bundle for inputs of ``side`` x ``side`` pixels."""
+    import onnx
+
+    if side % 32:
+        raise InvalidInput(f"The size {side} cannot be used", fix="a multiple of 32")
+    model = onnx.load_from_string(content)
+    for dimension in model.graph.input[0].type.tensor_type.shape.dim[1:3]:
+        dimension.dim_value = side
+    del model.graph.value_info[:]  # sizes inside the graph are inferred anew
+    return model
+
+
+def backends_at(bundle: Bundle, side: int, threads: int) -> dict[str, Backend]:
+    """Return the int8 and fp32 runtimes that are compared, loaded for one size."""
+    whole, rounded = (resized(bundle.files[name], side) for name in ("model.onnx", "model.int8.u8.onnx"))
+    xml, weights = to_openvino(rounded)
+    return {
+        FASTEST: OpenVinoBackend({"openvino/model.xml": xml, "openvino/model.bin": weights}, threads=threads),
+        "onnxruntime int8": OnnxRuntimeBackend({"model.int8.u8.onnx": rounded.SerializeToString()}, threads=threads),
+        "openvino fp32": OpenVinoBackend({"model.onnx": whole.SerializeToString()}, threads=threads),
+    }
+
+
+def agreement(backend: Backend, side: int, data: Path) -> tuple[float, int, int]:
+    """Return SROCC with the opinions, and how many of the pairs, and of how many, are ranked right."""
+    spec = PreprocessSpec(side, side)
+    opinions, pairs = (
+        read_opinions(data / "biq2021-dev" / "index.csv"),
+        read_pairs(data / "authentic-dev" / "pairs.csv"),
+    )
+
+    def scores(root: Path, files: Sequence[str]) -> dict[str, float]:
+        found = track(list(files), f"{root.name} at {side}")
+        return {file: backend.infer(preprocess(read_image(root / file), spec)) for file in found}
+
+    judged = scores(data / "biq2021-dev", pictures_of(opinions))
+    paired = scores(data / "authentic-dev", pictures_of(pairs))
+    right = sum(paired[pair.better] > paired[pair.worse] for pair in pairs)
+    return srocc([judged[row.file] for row in opinions], [row.opinion for row in opinions]), right, len(pairs)
+
+
+def medians_ms(backends: dict[tuple[int, str], Backend], rounds: int) -> dict[tuple[int, str], float]:
+    """Return the median time of one inference of each, measured in turns."""
+    samples: dict[tuple[int, str], list[float]] = {key: [] for key in backends}
+    rng = np.random.default_rng(0)
+    inputs = {side: rng.integers(0, 256, (1, side, side, 3), np.uint8) for side, _ in backends}
+    for _ in track(range(rounds), "timing"):
+        for key, backend in backends.items():
+            for turn in range(WARM_UP + SAMPLES_PER_TURN):
+                begun = time.perf_counter()
+                backend.infer(inputs[key[0]])
+                if turn >= WARM_UP:
+                    samples[key].append(1000 * (time.perf_counter() - begun))
+    return {key: float(np.median(values)) for key, values in samples.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print what sizes of the input cost and bring, as Markdown.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--bundle", type=Path, default=default_bundle_path())
+    parser.add_argument("--sizes", default=",".join(str(side) for side in SIZES))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--points", type=Path)
+    options = parser.parse_args()
+    bundle = read_bundle(options.bundle)
+    sizes = [int(side) for side in options.sizes.split(",")]
+    backends = {
+        (side, name): backend for side in sizes for name, backend in backends_at(bundle, side, options.threads).items()
+    }
+    times = medians_ms(backends, options.rounds)
+    names = list(dict.fromkeys(name for _, name in backends))
+    print("| input | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
+    print("|" + " --- |" * (3 + len(names)))
+    points = []
+    for side in sizes:
+        found, right, pairs = agreement(backends[side, FASTEST], side, options.data)
+        measured = " | ".join(f"{times[side, name]:.1f}" for name in names)
+        print(f"| {side}x{side} | {found:.3f} | {right}/{pairs} | {measured} |", flush=True)
+        points += [
+            {"name": str(side), "srcc": found, "p50_ms": times[side, name], "series": name}
+            for name in names
+            if name.endswith("int8")
+        ]
+    if options.points:
+        options.points.write_text("".join(json.dumps(point) + "\n" for point in points))
+
+
+if __name__ == "__main__":
+    main()
