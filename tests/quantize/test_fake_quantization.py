@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
@@ -167,9 +167,18 @@ def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
     assert max(float(rounder.amax) for rounder in after if isinstance(rounder, ActivationFakeQuant)) == 6.0
     frozen = freeze(prepared)
     assert not any(isinstance(module, nn.ReLU6) for module in frozen.modules())
+
+    def first_layer(network: fx.GraphModule) -> torch.Tensor:
+        out = x
+        for name in ("activations.q0", "trunk.stem.0", "trunk.stem.2", "activations.q1"):
+            out = network.get_submodule(name)(out)
+        return out
+
     set_quantization(prepared, observing=False)
-    for module in prepared.modules():
-        if isinstance(module, QuantConv2d):
-            module.input_rounder = []  # biases are rounded after freezing
+    stem = prepared.get_submodule("trunk.stem.0")
+    assert isinstance(stem, QuantConv2d)
+    stem.input_rounder = []  # biases are rounded after freezing
     with torch.no_grad():
-        assert torch.allclose(frozen(x), prepared(x), atol=1e-4)
+        clipped = first_layer(frozen)
+        assert float(clipped.max()) == pytest.approx(6.0)
+        assert float((clipped - first_layer(prepared)).abs().max()) < 1e-5

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import fx
 
+import edge_iqa
+from edge_iqa.decode import read_image
 from edge_iqa.export.qdq import round_biases, unsigned_dialect
 from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.fake_quantization import set_quantization
 from edge_iqa.quantize.freeze import PixelInput, export_float, export_int8
 from edge_iqa.quantize.prepare import prepare
 
-SIZE = (64, 96)
+SIZE = (128, 160)
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ def exported(student: HirqaSLite, tmp_path_factory: pytest.TempPathFactory) -> E
     folder = tmp_path_factory.mktemp("graphs")
     network = student
     prepared = prepare(network)
-    rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (1, *SIZE, 3), dtype=np.uint8) for _ in range(6)]
+    photographs = sorted((Path(edge_iqa.__file__).parent / "assets" / "photographs").glob("*.jpg"))[:6]
+    pictures = [preprocess(read_image(path), PreprocessSpec(*SIZE)) for path in photographs]
     set_quantization(prepared, enabled=False)
     for picture in pictures:
         _score(prepared, network, picture)
@@ -78,7 +81,7 @@ def test_signed_graph_scores_as_fake_quantization(exported: Exported) -> None:
     signed = round_biases(exported.signed)  # as in a bundle, and as fake quantization does
     for picture in exported.pictures:
         expected = _score(exported.prepared, exported.network, picture)
-        assert abs(_run(signed, picture) - expected) < 5e-3
+        assert abs(_run(signed, picture) - expected) < 1e-2
 
 
 def test_contract_is_uint8_in_and_one_float_out(exported: Exported) -> None:
@@ -141,7 +144,7 @@ def test_unsigned_dialect_stays_near_fake_quantization_even_beyond_the_calibrate
     checker[:, ::2, ::2] = 255  # far stronger contrast than the noise the ranges were set on
     for picture in [*exported.pictures, checker]:
         expected = _score(exported.prepared, exported.network, picture)
-        assert abs(_run(unsigned, picture) - expected) < 0.02
+        assert abs(_run(unsigned, picture) - expected) < 0.04
 
 
 def test_rounded_biases_lie_on_the_accumulator_grid_and_hardly_move_the_score(exported: Exported) -> None:
