@@ -17,7 +17,7 @@ from edge_iqa.bundle import Bundle
 _GRAPHS = ("model.int8.onnx", "model.int8.u8.onnx", "model.onnx")
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _SAME_DATA = ("QuantizeLinear", "DequantizeLinear", "Cast")
-_NORMALISING = ("Cast", "Sub", "Mul", "Div", "Transpose")
+_NORMALISING = (*_SAME_DATA, "Sub", "Mul", "Div", "Transpose")
 _ACTIVATIONS = ("Relu", "Clip", "HardSwish", "Add")
 _BYTES = {"int8": 1, "fp16": 2, "fp32": 4}
 
