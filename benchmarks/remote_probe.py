@@ -4,14 +4,19 @@ Arguments: the folder to work in, the session's folder inside it. Prints one lin
 Python understands it; nothing is imported from edge_iqa.
 """
 
+import errno
 import json
 import os
 import platform
+import stat
 import sys
 
 
 def probe(folder, session):  # type: ignore[no-untyped-def]
-    """Make the folders and return the facts as a dict of plain values."""
+    """Make the folders and return the facts as a dict of plain values.
+
+    Raises OSError where the session's folder is a link, or another user could put links or files into it.
+    """
     try:
         from importlib.util import find_spec
     except ImportError:  # Python 2
@@ -21,6 +26,9 @@ def probe(folder, session):  # type: ignore[no-untyped-def]
         wanted.append("tomli")
     path = os.path.join(folder, session)
     os.makedirs(path, mode=0o700, exist_ok=True)
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise OSError(errno.EPERM, "not a folder that this user alone may write to", path)
     room = os.statvfs(path)
     return {
         "python": platform.python_version(),

@@ -170,6 +170,27 @@ def test_a_half_sent_file_is_continued(there: There, request_: BenchRequest, tmp
     assert line == f"sending data.zip: {left / 1e6:.1f} MB"
 
 
+@pytest.mark.parametrize("kind", ["link", "open to all"])
+def test_a_session_folder_that_others_could_fill_is_refused(
+    kind: str, there: There, request_: BenchRequest, tmp_path: Path
+) -> None:
+    pictures = collect_pictures(request_.images, 300, 0)
+    assert request_.bundle is not None
+    session = there.work / make_push(tmp_path, request_.bundle, pictures, request_).session
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    there.work.mkdir()
+    if kind == "link":
+        session.symlink_to(elsewhere)
+    else:
+        session.mkdir()
+        session.chmod(0o777)
+    with pytest.raises(HostUnprepared, match="this user alone"):
+        bench_remotely(there.spec(), request_, lambda _: None)
+    assert not any(elsewhere.iterdir())
+    assert session.is_symlink() or not any(session.iterdir())
+
+
 def test_a_wrong_host_key_is_refused_and_nothing_is_sent(there: There, request_: BenchRequest) -> None:
     known = there.sshd.ssh_config.parent / "known_wrong"
     config = there.sshd.config("wrong_key", UserKnownHostsFile=str(known), StrictHostKeyChecking="no")
