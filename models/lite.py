@@ -78,12 +78,8 @@ class HirqaSLite(nn.Module):
         middle = maps[-1]
         return torch.cat([middle.mean((2, 3)), self.tail(middle).mean((2, 3))], dim=1)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Return ``read`` of ``maps``."""
-        return self.read(self.maps(x))
-
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc(self.embed(x))
+        out: Tensor = self.fc(self.read(self.maps(x)))
         return out
 
     def load_pretrained(self) -> None:
