@@ -1,0 +1,62 @@
+"""One trained graph serves other sizes of input: same numbers at its own, real ones at others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_iqa.assets import photographs_folder
+from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
+from edge_iqa.benchmarks import resolutions
+from edge_iqa.bundle import default_bundle_path, read_bundle
+from edge_iqa.errors import InvalidInput
+
+GRAPH = "model.int8.u8.onnx"
+
+
+def test_a_size_keeps_or_changes_what_the_graph_takes() -> None:
+    bundle = read_bundle(default_bundle_path())
+    own = bundle.manifest.preprocess.height
+    tensor = np.random.default_rng(3).integers(0, 256, (1, own, own, 3), np.uint8)
+    original = OnnxRuntimeBackend({GRAPH: bundle.files[GRAPH]}, threads=1)
+    same = resolutions.resized(bundle.files[GRAPH], own).SerializeToString()
+    assert OnnxRuntimeBackend({GRAPH: same}, threads=1).infer(tensor) == original.infer(tensor)
+    small = OnnxRuntimeBackend({GRAPH: resolutions.resized(bundle.files[GRAPH], 96).SerializeToString()}, threads=1)
+    dark, noise = np.zeros((1, 96, 96, 3), np.uint8), np.ascontiguousarray(tensor[:, :96, :96])
+    assert small.infer(dark) != small.infer(noise)
+
+
+def test_a_size_that_the_strides_do_not_divide_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="230"):
+        resolutions.resized(read_bundle(default_bundle_path()).files[GRAPH], 230)
+
+
+def test_table_and_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs = sorted(photographs_folder().glob("*.jpg"))[:3]
+    for folder, table, text in (
+        ("biq2021-dev", "index.csv", "file,mos\n0.jpg,0.1\n1.jpg,0.5\n2.jpg,0.9\n"),
+        ("authentic-dev", "pairs.csv", "better,worse\n0.jpg,1.jpg\n2.jpg,1.jpg\n"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / table).write_text(text)
+        for index, photograph in enumerate(photographs):
+            shutil.copy(photograph, tmp_path / folder / f"{index}.jpg")
+    points = tmp_path / "points.jsonl"
+    words = ["resolutions", str(tmp_path), "--sizes", "96,64", "--rounds", "1", "--threads", "1", "--points", str(points)]
+    monkeypatch.setattr(sys, "argv", words)
+    resolutions.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| input | SROCC | pairs right | openvino int8, ms | onnxruntime int8, ms | openvino fp32, ms |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 96x96", "| 64x64"]
+    found = [json.loads(line) for line in points.read_text().splitlines()]
+    assert {(point["name"], point["series"]) for point in found} == {
+        (size, name) for size in ("96", "64") for name in ("openvino int8", "onnxruntime int8")
+    }
+    assert all(point["p50_ms"] > 0 and -1 <= point["srcc"] <= 1 for point in found)
