@@ -1,4 +1,4 @@
-"""What each part of the teacher's training is worth: one part changed at a time, everything else as shipped.
+"""What each part of the teacher is worth: one part changed at a time, everything else as shipped.
 
     python -m edge_iqa.benchmarks.teacher_ablation PHOTOGRAPHS DATA --work FOLDER > table.md
 
@@ -23,21 +23,22 @@ from edge_iqa.benchmarks.opinion_tables import read_opinions, read_pairs
 from edge_iqa.benchmarks.stats_correlation import srocc
 from edge_iqa.decode import read_image
 from edge_iqa.models.degradations import CAMERA_GROUPS, DEGRADATIONS
-from edge_iqa.models.efficientnet_lite import load_imagenet
+from edge_iqa.models.efficientnet_lite import BLOCK_CHANNELS, load_imagenet
 from edge_iqa.models.memory import keep_freed_memory
-from edge_iqa.models.stage_statistics import StageStatistics
+from edge_iqa.models.stage_statistics import STAGE_ENDS, StageStatistics
 from edge_iqa.models.synthesis import SynthesisSpec, SyntheticSet, find_photographs, synthesize
 from edge_iqa.models.teacher import TeacherSpec, extract_features, fit_head, learnt_from, normalised, quality_targets
 from edge_iqa.progress import track
 
 HELD_OUT_EVERY = 5
+BLOCKS = (10, 12, 13, 15)  # whose statistics are kept: the last at stride 16, and three at stride 32
 _PUBLISHED = tuple(name for name, item in DEGRADATIONS.items() if item.group not in CAMERA_GROUPS)
 _CAMERA = tuple(name for name, item in DEGRADATIONS.items() if item.group in CAMERA_GROUPS)
 
 
 @dataclass(frozen=True)
 class Material:
-    """Features of the training set ``(C, V, F)`` and of the pictures that people judged."""
+    """Statistics of ``BLOCKS``: of the training set ``(C, V, F)`` and of the pictures that people judged."""
 
     data: SyntheticSet
     features: Tensor
@@ -50,20 +51,26 @@ class Material:
 
 @dataclass(frozen=True)
 class Variant:
-    """One row: ``spec`` of the training, and which pictures of each crop it may use (``allowed`` ``(C, V)``)."""
+    """One row: ``spec`` of the training, which pictures of each crop it may use (``allowed`` ``(C, V)``), and what of
+    ``BLOCKS`` it reads.
+    """
 
     name: str
     spec: TeacherSpec
     allowed: Callable[[SyntheticSet], NDArray[np.bool_]] = lambda data: np.ones(data.levels.shape, bool)
+    blocks: tuple[int, ...] = STAGE_ENDS
 
 
 def variants() -> Iterator[Variant]:
     """Yield the rows; the first is the shipped teacher."""
     shipped = TeacherSpec()
     yield Variant("as shipped", shipped)
+    for blocks in ((12,), (12, 13), (10, 15), (10, 12, 13, 15)):
+        yield Variant("blocks " + ", ".join(map(str, blocks)), shipped, blocks=blocks)
     yield Variant("order only, no pair of pairs", replace(shipped, pair_weight=0.0))
     yield Variant("pair of pairs only", replace(shipped, order_weight=0.0))
-    for metric in ("fsim", "mdsi", "vsi", "gmsd", "haarpsi"):
+    yield Variant("ranks of FSIM, MDSI and VSI", replace(shipped, metrics=("fsim", "mdsi", "vsi")))
+    for metric in ("mdsi", "vsi", "gmsd", "haarpsi"):
         yield Variant(f"ranks of {metric.upper()} alone", replace(shipped, metrics=(metric,)))
     yield Variant("all 37 degradations", replace(shipped, degradations=()))
     yield Variant("the 24 published degradations", replace(shipped, degradations=_PUBLISHED))
@@ -76,19 +83,27 @@ def variants() -> Iterator[Variant]:
         yield Variant(f"penalty {penalty:g} instead of {shipped.penalty:g}", replace(shipped, penalty=penalty))
 
 
+def columns(blocks: Sequence[int]) -> list[int]:
+    """Return which columns of the statistics of ``BLOCKS`` are those of ``blocks``."""
+    starts = np.cumsum([0] + [2 * BLOCK_CHANNELS[block] for block in BLOCKS])
+    places = [BLOCKS.index(block) for block in blocks]
+    return [column for place in places for column in range(starts[place], starts[place + 1])]
+
+
 def measure(variant: Variant, material: Material) -> list[str]:
     """Train one head and return its row of the table."""
-    data, network = material.data, StageStatistics()
+    data, network, read = material.data, StageStatistics(variant.blocks), columns(variant.blocks)
+    features = material.features[..., read]
     targets = torch.from_numpy(quality_targets(data, variant.spec.metrics))
     used = torch.from_numpy(learnt_from(data, variant.spec) & variant.allowed(data))
     used[:, 0] = True  # the undistorted crop always counts
     seen = torch.arange(len(targets)) % HELD_OUT_EVERY > 0
-    fit_head(network, material.features[seen], targets[seen], variant.spec, used[seen])
+    fit_head(network, features[seen], targets[seen], variant.spec, used[seen])
     with torch.no_grad():
-        held_out = network.logit(material.features[~seen].flatten(0, 1)).squeeze(1).numpy()
+        held_out = network.logit(features[~seen].flatten(0, 1)).squeeze(1).numpy()
         expected = quality_targets(data, TeacherSpec().metrics)[~seen.numpy()].ravel()
-        scores = network.logit(material.judged).squeeze(1).numpy()
-        better, worse = network.logit(material.pairs.flatten(0, 1)).reshape(-1, 2).T.numpy()
+        scores = network.logit(material.judged[:, read]).squeeze(1).numpy()
+        better, worse = network.logit(material.pairs[..., read].flatten(0, 1)).reshape(-1, 2).T.numpy()
     subsets = sorted({subset for subset in material.subsets if subset})
     chosen = [np.array([subset == one for subset in material.subsets]) for one in subsets]
     right = better > worse
@@ -109,7 +124,7 @@ def _share(right: NDArray[np.bool_], kinds: Sequence[str | None], kind: str) -> 
 
 def gather(photographs: Path, data_folder: Path, work: Path) -> Material:
     """Compute the features, or read back those that ``work`` keeps."""
-    network = StageStatistics()
+    network = StageStatistics(BLOCKS)
     load_imagenet(network.trunk)
     network.eval()
     data = synthesize(find_photographs(photographs), SynthesisSpec(), work / "photographs", workers=2)

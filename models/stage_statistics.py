@@ -22,6 +22,7 @@ class StageStatistics(nn.Module):
     """Frozen trunk, stage statistics, linear score: ``(N, 3, H, W)`` → ``(N, 1)`` in (0, 1), higher is better.
 
     The input is float32 RGB in [0, 1], normalised with ``mean`` and ``std``; H and W are cut to multiples of 32.
+    ``ends`` are the blocks whose outputs are read; F features come of them, 1,248 of the shipped three.
     """
 
     mean = LITE_MEAN
@@ -29,9 +30,9 @@ class StageStatistics(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, ends: tuple[int, ...] = STAGE_ENDS) -> None:
         super().__init__()
-        self.trunk = EfficientNetLite0(STAGE_ENDS)
+        self.trunk = EfficientNetLite0(ends)
         count = 2 * sum(self.trunk.tap_channels)
         self.register_buffer("centre", torch.zeros(count))
         self.register_buffer("spread", torch.ones(count))
@@ -46,7 +47,10 @@ class StageStatistics(nn.Module):
 
     @torch.no_grad()
     def features_and_maps(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return ``features`` and the maps at strides 16 ``(N, 112, H/16, W/16)`` and 32 ``(N, 320, H/32, W/32)``."""
+        """Return ``features``, and the first and the last map that are read.
+
+        As shipped these are ``(N, 112, H/16, W/16)`` and ``(N, 320, H/32, W/32)``.
+        """
         height, width = x.shape[2] // 32 * 32, x.shape[3] // 32 * 32
         parts: list[Tensor] = []
         taps = cast(list[Tensor], self.trunk(x[:, :, :height, :width]))
@@ -57,11 +61,11 @@ class StageStatistics(nn.Module):
         return torch.cat(parts, dim=1), [taps[0], taps[-1]]
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the stage statistics ``(N, 1248)``: all means and compressed deviations, stage by stage."""
+        """Return the stage statistics ``(N, F)``: all means and compressed deviations, stage by stage."""
         return self.features_and_maps(x)[0]
 
     def logit(self, features: Tensor) -> Tensor:
-        """Return the score before the sigmoid ``(N, 1)`` of features ``(N, 1248)``."""
+        """Return the score before the sigmoid ``(N, 1)`` of features ``(N, F)``."""
         out: Tensor = self.fc((features - self.centre) / self.spread)
         return out
 
