@@ -1,27 +1,28 @@
-"""The bundle's Q/DQ graph computed without any optimization: what the numbers in it mean, on any machine."""
+"""A bundle's Q/DQ graph computed without any optimization: what the numbers in it mean, on any machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_iqa.bundle import Bundle
+SIGNED, UNSIGNED = "model.int8.onnx", "model.int8.u8.onnx"
 
 
 class PlainGraph:
-    """``model.int8.onnx`` as it stands: ONNX Runtime computes node by node, nothing fused or folded.
+    """One of the graphs in ``files`` as it stands: ONNX Runtime computes node by node, nothing fused or folded.
 
-    ``scores`` are those so far; ``reason`` tells why there are none, None where the graph could be loaded.
+    ``SIGNED`` is TensorRT's, ``UNSIGNED`` that of the CPU runtimes. ``scores`` are those so far; ``reason`` tells why
+    there are none, None where the graph could be loaded.
     """
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, files: Mapping[str, bytes], name: str, threads: int) -> None:
         self._run: Callable[[NDArray[np.uint8]], Any] | None = None
         self.scores: list[float] = []
-        self.reason: str | None = "the bundle has no model.int8.onnx"
-        content = bundle.files.get("model.int8.onnx")
+        self.reason: str | None = f"the bundle has no {name}"
+        content = files.get(name)
         if content is None:
             return
         import onnxruntime
@@ -35,8 +36,8 @@ class PlainGraph:
         except Exception as error:  # the runtime has no common error class
             self.reason = f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0][:200]}"
             return
-        name = session.get_inputs()[0].name
-        self._run = lambda tensor: session.run(None, {name: tensor})[0]
+        image = session.get_inputs()[0].name
+        self._run = lambda tensor: session.run(None, {image: tensor})[0]
         self.reason = None
 
     def score(self, tensor: NDArray[np.uint8]) -> None:

@@ -27,7 +27,7 @@ SHARED_STAGES: dict[str, str] = {
     STUDENT: "student, float (PyTorch)",
     FLOAT_ONNX: "student, float (model.onnx, ONNX Runtime)",
     FAKE_QUANT: "student, fake-quantized (PyTorch)",
-    QDQ: "Q/DQ graph (model.int8.onnx, ONNX Runtime, no optimization)",
+    QDQ: "Q/DQ graph (ONNX Runtime, no optimization)",
 }
 
 

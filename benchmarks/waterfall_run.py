@@ -13,7 +13,7 @@ import numpy as np
 from edge_iqa.benchmarks.camera_path import CAMERA_STEPS
 from edge_iqa.benchmarks.opinion_tables import Opinion
 from edge_iqa.benchmarks.pictures import BenchPicture
-from edge_iqa.benchmarks.plain_graph import PlainGraph
+from edge_iqa.benchmarks.plain_graph import SIGNED, UNSIGNED, PlainGraph
 from edge_iqa.benchmarks.results import Row
 from edge_iqa.benchmarks.stage_file import STORED_STAGES, look_up, read_stage_scores, tensor_key
 from edge_iqa.benchmarks.target_process import TargetProcess
@@ -121,7 +121,8 @@ def _stage_of(step: WaterfallStep) -> Stage:
 
 def _shared_stages(request: WaterfallRequest, bundle: Bundle) -> dict[str, Stage]:
     spec = bundle.manifest.preprocess
-    with closing(PlainGraph(bundle, request.threads)) as graph:
+    on_tensorrt = any("tensorrt" in backend for backend in request.backends.values())
+    with closing(PlainGraph(bundle.files, SIGNED if on_tensorrt else UNSIGNED, request.threads)) as graph:
         keys = []
         for picture in track(request.pictures, "waterfall"):
             tensor = preprocess(picture.load(), spec)

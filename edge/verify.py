@@ -139,7 +139,7 @@ def _check(
     missing = [file for file in names if file not in bundle.files]
     if reason is not None or missing:
         return TargetRow(backend, precision, "absent", reason=reason or f"the bundle has no {missing[0]}")
-    reference = _reference(name, precision, golden)
+    reference = _reference(name, precision, names, golden)
     if reference is None:
         return TargetRow(backend, precision, "absent", reason="the bundle expects no score of it")
     try:
@@ -174,10 +174,14 @@ def _check(
     )
 
 
-def _reference(name: str, precision: str, golden: Sequence[GoldenPicture]) -> str | None:
-    """Return the key of the expected scores: the runtime's own, else those of ONNX Runtime; fp16 is held to fp32."""
+def _reference(name: str, precision: str, files: Sequence[str], golden: Sequence[GoldenPicture]) -> str | None:
+    """Return the key of the expected scores: the runtime's own, else those of ONNX Runtime; fp16 is held to fp32.
+
+    Whatever runs TensorRT's graph is held to that graph.
+    """
     kind = "fp32" if precision == "fp16" else precision
-    keys = (f"{name}.{kind}", f"onnxruntime.{kind}")
+    own = "tensorrt" if "model.int8.onnx" in files else name
+    keys = (f"{own}.{kind}", f"onnxruntime.{kind}")
     return next((key for key in keys if all(key in entry.scores for entry in golden)), None)
 
 

@@ -2,7 +2,8 @@
 
 The graph takes uint8 RGB ``(1, H, W, 3)`` and gives float32 ``(1, 1)``: conversion to float,
 normalisation and layout are inside.
-Activations are QuantizeLinear/DequantizeLinear pairs (int8, zero-point 0); weights are int8 initialisers behind one
+Activations are QuantizeLinear/DequantizeLinear pairs (int8, zero-point 0); where training had 255 levels after a ReLU,
+``edge_iqa.export.qdq.unsigned_dialect`` gives them back. Weights are int8 initialisers behind one
 DequantizeLinear per convolution. Padding nodes are merged into their convolutions.
 """
 
@@ -22,7 +23,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, fx, nn
 
 from edge_iqa.errors import GraphUnsupported
-from edge_iqa.quantize.fake_quantization import ACTIVATION_MAX, ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.prepare import fold_batch_norm, replace_module
 
 INPUT_NAME = "image"
@@ -50,14 +51,12 @@ class PixelInput(nn.Module):
 class _QuantizeDequantize(nn.Module):
     def __init__(self, source: ActivationFakeQuant) -> None:
         super().__init__()
-        self.scale = float(source.scale)
+        self.scale = float(source.largest) / SIGNED_LEVELS
 
     def forward(self, x: Tensor) -> Tensor:
         ops = torch.ops.quantized_decomposed
-        quantized = ops.quantize_per_tensor(x, self.scale, 0, -ACTIVATION_MAX - 1, ACTIVATION_MAX, torch.int8)
-        out: Tensor = ops.dequantize_per_tensor(
-            quantized, self.scale, 0, -ACTIVATION_MAX - 1, ACTIVATION_MAX, torch.int8
-        )
+        quantized = ops.quantize_per_tensor(x, self.scale, 0, -SIGNED_LEVELS - 1, SIGNED_LEVELS, torch.int8)
+        out: Tensor = ops.dequantize_per_tensor(quantized, self.scale, 0, -SIGNED_LEVELS - 1, SIGNED_LEVELS, torch.int8)
         return out
 
 

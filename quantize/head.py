@@ -1,4 +1,4 @@
-"""Solve the student's linear head exactly, choose the channels it needs, and mend it after rounding.
+"""Solve the student's linear head exactly, and choose the channels it needs.
 
 Gradient descent leaves a head where its last noisy batches put it, and there is no need for it: the head is linear, so
 ridge regression finds the best one. The penalty is strong on purpose. Like the teacher's own, it decides how much the
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from edge_iqa.models.lite import EXPANDED_WIDTH, MIDDLE_WIDTH, TAIL_WIDTH, HirqaSLite, tail_projection
 from edge_iqa.models.synthesis import SyntheticSet
@@ -105,25 +105,6 @@ def from_imagenet(
     student = whole.keep(kept)
     _mend(student.fc[0], torch.cat([middle, expanded[:, kept]], dim=1), wanted + bias)
     return student
-
-
-@torch.no_grad()
-def mend_head(
-    prepared: fx.GraphModule, student: nn.Module, data: SyntheticSet, progress: Progress, pictures: int
-) -> None:
-    """Move the head of the fake-quantized ``prepared`` so that it gives the float ``student``'s logits, in place.
-
-    What rounding adds to a mean is mostly the same for every picture, or grows with it: a linear head can undo that.
-    """
-    features: list[Tensor] = []
-    wanted: list[Tensor] = []
-    chosen = spread(np.ones(data.pictures.shape[:2], bool), pictures)
-    for first in range(0, len(chosen), BATCH):
-        pixels = _pixels(data, chosen[first : first + BATCH])
-        wanted.append(read(student, pixels)[1])
-        features.append(read(prepared, pixels)[0])
-        progress(min(first + BATCH, len(chosen)), len(chosen))
-    _mend(prepared.get_submodule("fc.0"), torch.cat(features), torch.cat(wanted))
 
 
 def _mend(head: nn.Module, features: Tensor, wanted: Tensor) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import fx, nn
 
 from edge_iqa.backends.base import CPU_BACKENDS, PRECISIONS, backend_class
+from edge_iqa.benchmarks.plain_graph import SIGNED, PlainGraph
 from edge_iqa.benchmarks.stage_file import STAGE_FILE
 from edge_iqa.bundle import SCHEMA_VERSION, Manifest, Quantization, write_bundle
 from edge_iqa.export.openvino import to_openvino
@@ -33,12 +34,16 @@ GOLDEN_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Student:
-    """A trained student: the float network as it is stored, its fake-quantized twin, and what they are called."""
+    """A trained student: the float network as it is stored, its fake-quantized twins, and what they are called.
+
+    ``prepared`` is for the CPU runtimes, ``signed`` for TensorRT, whose activations are half as fine after a ReLU.
+    """
 
     name: str
     model: str
     network: nn.Module
     prepared: fx.GraphModule
+    signed: fx.GraphModule
     mean: Sequence[float]
     std: Sequence[float]
     preprocess: PreprocessSpec
@@ -68,14 +73,16 @@ def float_layers(prepared: fx.GraphModule) -> tuple[str, ...]:
 
 
 def export_models(student: Student) -> dict[str, bytes]:
-    """Return every model file of the bundle, made from the student's one Q/DQ graph and its float graph."""
+    """Return every model file of the bundle, made from the student's float graph and its two Q/DQ graphs."""
     size = (student.preprocess.height, student.preprocess.width)
     with tempfile.TemporaryDirectory() as folder:
-        float_path, int8_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        export_float(student.network, student.mean, student.std, size, float_path)
-        export_int8(student.prepared, student.mean, student.std, size, int8_path)
-        float_graph, trained = onnx.load(float_path), onnx.load(int8_path)
-    signed, unsigned = round_biases(trained), round_biases(unsigned_dialect(trained))
+        path = Path(folder, "model.onnx")
+        export_float(student.network, student.mean, student.std, size, path)
+        float_graph = onnx.load(path)
+        export_int8(student.signed, student.mean, student.std, size, path)
+        signed = round_biases(onnx.load(path))
+        export_int8(student.prepared, student.mean, student.std, size, path)
+        unsigned = round_biases(unsigned_dialect(onnx.load(path)))
     xml, weights = to_openvino(unsigned)
     return {
         "model.onnx": float_graph.SerializeToString(),
@@ -91,7 +98,10 @@ def export_models(student: Student) -> dict[str, bytes]:
 def golden_files(
     files: Mapping[str, bytes], pictures: Sequence[NDArray[np.uint8]], spec: PreprocessSpec
 ) -> dict[str, bytes]:
-    """Return the golden pictures (uint8 RGB ``(H, W, 3)``) as PNG, and what each backend made of them here."""
+    """Return the golden pictures (uint8 RGB ``(H, W, 3)``) as PNG, and what each backend made of them here.
+
+    What TensorRT should make of them is what ONNX Runtime computes of its graph, node by node.
+    """
     backends = {
         (name, precision): backend_class(name)(
             {file: files[file] for file in backend_class(name).artefacts[precision]}, threads=1
@@ -100,22 +110,24 @@ def golden_files(
         for precision in PRECISIONS
         if backend_class(name).unavailable() is None
     }
+    signed = PlainGraph(files, SIGNED, threads=1)
     golden: dict[str, bytes] = {}
     expected: list[dict[str, Any]] = []
     for index, picture in enumerate(pictures):
         name = f"golden/{index:02d}.png"
         golden[name] = cv2.imencode(".png", picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
         tensor = preprocess(picture, spec)
+        scores = {f"{backend}.{precision}": loaded.infer(tensor) for (backend, precision), loaded in backends.items()}
+        signed.score(tensor)
+        if signed.reason is None:
+            scores["tensorrt.int8"] = signed.scores[-1]
         expected.append(
             {
                 "picture": name,
                 "tensor_sha256": hashlib.sha256(tensor.tobytes()).hexdigest(),
                 "tensor_mean": float(tensor.mean()),
                 "tensor_samples": asdict(sample_tensor(tensor)),
-                "scores": {
-                    f"{backend}.{precision}": round(loaded.infer(tensor), 6)
-                    for (backend, precision), loaded in backends.items()
-                },
+                "scores": {target: round(score, 6) for target, score in scores.items()},
             }
         )
     for loaded in backends.values():

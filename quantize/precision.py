@@ -40,7 +40,7 @@ def meet_budget(
 
     At most ``MOST_FLOAT_LAYERS`` layers are given up; limits still missed then are in ``missed``.
     """
-    whole = student.prepared
+    whole = student
     order: list[str] | None = None
     reasons: list[str] = []
     for kept in range(MOST_FLOAT_LAYERS + 1):
@@ -51,7 +51,7 @@ def meet_budget(
         if not missed or kept == MOST_FLOAT_LAYERS:
             break
         if order is None:
-            found = layer_sensitivities(whole, student.network, _spread(student, tensors))
+            found = layer_sensitivities(whole.prepared, student.network, _spread(student, tensors))
             order = [layer.name for layer in found]
             texts = {
                 layer.name: f"{layer.name} (logit error {layer.error:.4f} without its rounding)" for layer in found
@@ -59,7 +59,8 @@ def meet_budget(
         if len(order) <= kept:
             break
         reasons.append(texts[order[kept]])
-        student = replace(student, prepared=keep_float(whole, order[: kept + 1]))
+        prepared, signed = (keep_float(network, order[: kept + 1]) for network in (whole.prepared, whole.signed))
+        student = replace(student, prepared=prepared, signed=signed)
     return MetBudget(student, models, drifts, reasons, missed)
 
 

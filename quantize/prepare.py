@@ -66,11 +66,13 @@ def prepare(
     weight_bits: int = 7,
     float_prefixes: tuple[str, ...] = (),
     input_step: float | None = None,
+    signed: bool = False,
 ) -> fx.GraphModule:
-    """Return a copy of ``model`` with fake quantization; it trains like the original.
+    """Return a copy of ``model`` with fake quantization; it trains like the original, once ranges are set.
 
     ``weight_bits`` is 7 (safe on every processor) or 8. Convolutions whose names start with one of ``float_prefixes``
-    stay float, and so does what they alone read. ``input_step`` fixes the rounding of the input.
+    stay float, and so does what they alone read. ``input_step`` fixes the rounding of the input. With ``signed``,
+    every activation has TensorRT's 127 levels on each side of zero; else those after a ReLU have 255 above it.
     """
     graph_module = fold_batch_norm(model)
     graph = graph_module.graph
@@ -89,12 +91,14 @@ def prepare(
         readers = [module_of(user) for user in node.users]
         return bool(readers) and all(type(reader) in (nn.Conv2d, SameConv2d) for reader in readers)
 
-    def insert_after(node: fx.Node, name: str | None = None, step: float | None = None) -> None:
+    def insert_after(
+        node: fx.Node, name: str | None = None, *, step: float | None = None, after_relu: bool = False
+    ) -> None:
         if only_float_reads(node):
             return
         if name is None:
             name = f"q{len(rounders)}"
-            rounders[name] = ActivationFakeQuant(step)
+            rounders[name] = ActivationFakeQuant(unsigned=after_relu and not signed, step=step)
         with graph.inserting_after(node):
             quantized = graph.call_module(f"activations.{name}", (node,))
         node.replace_all_uses_with(quantized, delete_user_cb=lambda user: user is not quantized)
@@ -108,7 +112,7 @@ def prepare(
         elif isinstance(module, nn.Conv2d) or is_add:
             users = list(node.users)
             feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU | nn.ReLU6)
-            insert_after(users[0] if feeds_relu else node)
+            insert_after(users[0] if feeds_relu else node, after_relu=feeds_relu)
         elif isinstance(module, nn.MaxPool2d):
             insert_after(node, owner.get(node.args[0]))
     for node in graph.nodes:

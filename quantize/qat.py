@@ -1,17 +1,19 @@
-"""Quantization-aware training: the fake-quantized student learns to give the float student's scores.
+"""From the float student to the int8 one: layers are rebuilt one by one, then trained together.
 
-The target is the float student on the very same pixels, not the teacher: what is trained away is the rounding alone,
-and the drift that a user sees is measured against the same reference. The logit is compared, and every feature that it
-is read from: one number per picture says too little of where rounding went wrong. In the end the head is mended.
+``rebuilt`` alone is post-training quantization (``edge_iqa.quantize.reconstruct``); training goes on from there. Its
+target is the float student on the very same pixels, not the teacher: what is trained away is the rounding alone, and
+the drift that a user sees is measured against the same reference. The logit is compared, and every feature that it is
+read from: one number per picture says too little of where rounding went wrong. Rates are in steps of the integers, so
+that layers of large and of small weights move alike.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +26,28 @@ from edge_iqa.models.teacher import normalised
 from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
 from edge_iqa.quantize.batches import batches
 from edge_iqa.quantize.distill import Progress
-from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, set_quantization
-from edge_iqa.quantize.head import mend_head, read
+from edge_iqa.quantize.fake_quantization import QuantConv2d
+from edge_iqa.quantize.head import read
 from edge_iqa.quantize.prepare import pixel_step, prepare
 from edge_iqa.quantize.recipe import QatStage
+from edge_iqa.quantize.reconstruct import Progress as Rebuilding
+from edge_iqa.quantize.reconstruct import reconstruct
 
 CHECKPOINT_EVERY = 50  # steps
+PORTION = 8  # pictures
+_PICTURES_FOR_SPREAD = 128
+
+
+def rebuilt(
+    student: nn.Module, data: SyntheticSet, spec: QatStage, seed: int, progress: Rebuilding, *, signed: bool = False
+) -> fx.GraphModule:
+    """Return the student with ranges and integer weights set layer by layer; ``student`` itself stays as it is.
+
+    With ``signed``, all activations are as TensorRT demands them.
+    """
+    prepared = _prepare(student, spec, signed=signed)
+    reconstruct(prepared, _pictures(data, spec, seed, spec.pictures), progress)
+    return prepared
 
 
 def train_quantized(
@@ -39,39 +57,36 @@ def train_quantized(
     seed: int,
     progress: Progress,
     *,
-    mending: Callable[[int, int], None] = lambda done, total: None,
+    rebuilding: Rebuilding = lambda *_: None,
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> fx.GraphModule:
-    """Return the student with trained fake quantization; ``student`` itself stays as it is.
+    """Return the rebuilt student after training; ``student`` itself stays as it is.
 
     Goes on from ``checkpoint`` like ``distill``.
     """
     torch.manual_seed(seed)
     student.eval()
-    pictures = _calibration_pictures(data, spec, seed)
-    prepared = prepare(
-        student,
-        weight_bits=spec.weight_bits,
-        float_prefixes=spec.float_layers,
-        input_step=pixel_step(HirqaSLite.mean, HirqaSLite.std),
-    )
-    _calibrate(prepared, pictures)
-    for module in prepared.modules():
-        if isinstance(module, ActivationFakeQuant):
-            module.momentum = 0.02
-    with torch.no_grad():
-        spread = torch.cat([read(student, batch)[0] for batch in pictures]).std(0).clamp(min=1e-3)
-    optimizer = torch.optim.AdamW(prepared.parameters(), lr=spec.learning_rate, weight_decay=0.0)
+    prepared = _prepare(student, spec)
+    layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
+    weights = [layer.weight for layer in layers]
+    others = [parameter for parameter in prepared.parameters() if all(parameter is not weight for weight in weights)]
+    groups: list[dict[str, Any]] = [{"params": [weight]} for weight in weights]
+    optimizer = torch.optim.AdamW([*groups, {"params": others}], lr=0.0, weight_decay=0.0)
     run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
     if checkpoint is not None and checkpoint.exists():
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
             run = load_checkpoint(checkpoint, prepared, optimizer, run)
+    if run.step == 0:
+        reconstruct(prepared, _pictures(data, spec, seed, spec.pictures), rebuilding)
+    rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
+    with torch.no_grad():
+        shown = _pictures(data, spec, seed, min(spec.pictures, _PICTURES_FOR_SPREAD))
+        spread = torch.cat([read(student, batch)[0] for batch in shown]).std(0).clamp(min=1e-3)
     drawn = batches(data, spec.batch, spec.crop_size, spec.steps, seed + 1, first_step=run.step)
     for step, batch in enumerate(drawn, run.step):
-        set_quantization(prepared, observing=step < int(spec.range_share * spec.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = spec.learning_rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
         pixels = normalised(batch.pixels, HirqaSLite.mean, HirqaSLite.std)
         with torch.no_grad():
             features, wanted = read(student, pixels)
@@ -80,26 +95,23 @@ def train_quantized(
         loss = loss + spec.feature_weight * ((rounded - features) / spread).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(prepared.parameters(), 1.0)
         optimizer.step()
         progress(step + 1, spec.steps, float(loss.detach()))
         if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == spec.steps):
             save_checkpoint(checkpoint, prepared, optimizer, replace(run, step=step + 1))
-    set_quantization(prepared, observing=False)
-    prepared.eval()
-    mend_head(prepared, student, data, mending, spec.mending_pictures)
     return prepared
 
 
-def _calibration_pictures(data: SyntheticSet, spec: QatStage, seed: int) -> list[Tensor]:
-    drawn = batches(data, spec.batch, spec.crop_size, spec.calibration_batches, seed)
+def _prepare(student: nn.Module, spec: QatStage, *, signed: bool = False) -> fx.GraphModule:
+    return prepare(
+        student,
+        weight_bits=spec.weight_bits,
+        float_prefixes=spec.float_layers,
+        input_step=pixel_step(HirqaSLite.mean, HirqaSLite.std),
+        signed=signed,
+    ).eval()
+
+
+def _pictures(data: SyntheticSet, spec: QatStage, seed: int, count: int) -> list[Tensor]:
+    drawn = batches(data, PORTION, spec.crop_size, math.ceil(count / PORTION), seed)
     return [normalised(batch.pixels, HirqaSLite.mean, HirqaSLite.std) for batch in drawn]
-
-
-@torch.no_grad()
-def _calibrate(prepared: fx.GraphModule, pictures: list[Tensor]) -> None:
-    """Set the first ranges from activations that are not rounded yet."""
-    set_quantization(prepared, enabled=False)
-    for batch in pictures:
-        prepared(batch)
-    set_quantization(prepared, enabled=True)

@@ -41,20 +41,20 @@ class FloatStage:
 
 @dataclass(frozen=True)
 class QatStage:
-    """Quantization-aware training: ranges follow the data for the first ``range_share`` of the steps, then stand.
+    """Layers are rebuilt on ``pictures`` cut to ``crop_size``, then trained together for ``steps`` of ``batch``.
 
-    ``feature_weight`` is that of the features beside the logit. In the end the head is mended on ``mending_pictures``
-    pictures. Convolutions whose names start with one of ``float_layers`` stay float.
+    ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of biases and head;
+    ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with one of
+    ``float_layers`` stay float.
     """
 
     steps: int
-    batch: int = 32
+    batch: int = 16
     crop_size: int = 224
-    learning_rate: float = 1e-4
-    calibration_batches: int = 8
-    range_share: float = 0.5
+    pictures: int = 256
+    step_rate: float = 5e-3
+    learning_rate: float = 3e-5
     feature_weight: float = 1.0
-    mending_pictures: int = 1200
     weight_bits: int = 7
     float_layers: tuple[str, ...] = ()
 

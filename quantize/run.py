@@ -31,7 +31,7 @@ from edge_iqa.quantize.head import from_imagenet, solve_head
 from edge_iqa.quantize.package import Student, float_layers, package, shorten_mantissa
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.prepare import fold_batch_norm
-from edge_iqa.quantize.qat import train_quantized
+from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import IMAGENET, SHIPPED, Recipe
 from edge_iqa.quantize.stage_scores import stages_of_training
 from edge_iqa.quantize.teacher_pass import collect_targets
@@ -95,20 +95,27 @@ def quantize(
         student = _float_student(data, targets, recipe, folder / "float.safetensors", teacher, report)
         stored = fold_batch_norm(student)
         shorten_mantissa(stored)
+        signed = rebuilt(
+            stored,
+            data,
+            recipe.qat_stage,
+            recipe.seed,
+            lambda done, total: report("rebuilding for TensorRT", done, total, None),
+            signed=True,
+        )
         prepared = train_quantized(
             stored,
             data,
             recipe.qat_stage,
             recipe.seed,
             lambda step, total, loss: report("quantizing", step, total, loss),
-            mending=lambda done, total: report("mending the head", done, total, None),
+            rebuilding=lambda done, total: report("rebuilding", done, total, None),
             checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
             made_from=f"{teacher.sha256} {recipe.float_stage!r}",
         )
         spec = PreprocessSpec(recipe.height, recipe.width)
-        made = Student(
-            STUDENT, STUDENT, stored, prepared, student.mean, student.std, spec, recipe.qat_stage.weight_bits
-        )
+        bits = recipe.qat_stage.weight_bits
+        made = Student(STUDENT, STUDENT, stored, prepared, signed, student.mean, student.std, spec, bits)
         met = meet_budget(
             made,
             budget,

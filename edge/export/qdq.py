@@ -1,10 +1,10 @@
-"""Dialects of the one Q/DQ graph: the same integers, written as each runtime's fast kernels want them.
+"""Dialects of a Q/DQ graph: the same integers, written as each runtime's fast kernels want them.
 
-The graph from training is signed: every activation int8 with zero-point 0, which is what TensorRT demands. ONNX
+The exporter writes a signed graph: every activation int8 with zero-point 0, which is what TensorRT demands. ONNX
 Runtime, OpenVINO and TFLite run fused kernels when an activation after a ReLU is unsigned, so ``unsigned_dialect``
 rewrites it: after a ReLU to uint8 with zero-point 0, elsewhere to uint8 with zero-point 128. After a ReLU the 127
-positive levels are re-cut into 255 over the same range: the largest value stays the same, so that outliers are clipped
-exactly where training clipped them, and the rounding is only ever finer than the one trained with.
+positive levels are re-cut into 255 over the same range, which are those that training for these runtimes had: outliers
+are clipped exactly where training clipped them.
 """
 
 from __future__ import annotations

@@ -36,9 +36,7 @@ def test_a_size_that_the_strides_do_not_divide_is_refused() -> None:
         resolutions.resized(read_bundle(default_bundle_path()).files[GRAPH], 230)
 
 
-def test_table_and_points(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_table_and_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     photographs = sorted(photographs_folder().glob("*.jpg"))[:3]
     for folder, table, text in (
         ("biq2021-dev", "index.csv", "file,mos\n0.jpg,0.1\n1.jpg,0.5\n2.jpg,0.9\n"),
@@ -49,7 +47,18 @@ def test_table_and_points(
         for index, photograph in enumerate(photographs):
             shutil.copy(photograph, tmp_path / folder / f"{index}.jpg")
     points = tmp_path / "points.jsonl"
-    words = ["resolutions", str(tmp_path), "--sizes", "96,64", "--rounds", "1", "--threads", "1", "--points", str(points)]
+    words = [
+        "resolutions",
+        str(tmp_path),
+        "--sizes",
+        "96,64",
+        "--rounds",
+        "1",
+        "--threads",
+        "1",
+        "--points",
+        str(points),
+    ]
     monkeypatch.setattr(sys, "argv", words)
     resolutions.main()
     lines = capsys.readouterr().out.splitlines()

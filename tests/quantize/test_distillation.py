@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 CROPS, SIDE = 3, 96
 FLOAT = FloatStage(steps=6, batch=4, crop_size=64)
-QAT = QatStage(steps=4, batch=4, crop_size=64, calibration_batches=1)
+QAT = QatStage(steps=4, batch=4, crop_size=64, pictures=8)
 
 
 @pytest.fixture(scope="module")

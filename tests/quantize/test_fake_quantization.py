@@ -8,25 +8,31 @@ from torch import fx, nn
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
-from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d, set_quantization
+from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.freeze import freeze
 from edge_iqa.quantize.prepare import fold_batch_norm, pixel_step, prepare
+from edge_iqa.quantize.reconstruct import reconstruct
+
+
+def _rounder(largest: float, *, unsigned: bool = False) -> ActivationFakeQuant:
+    rounder = ActivationFakeQuant(unsigned=unsigned)
+    rounder.largest.fill_(largest)
+    return rounder
 
 
 def test_activations_land_on_the_symmetric_grid_and_clip_at_127() -> None:
-    rounder = ActivationFakeQuant()
-    rounder(torch.tensor([-1.27, 0.5]))
-    rounder.observing = False
-    out = rounder(torch.tensor([-5.0, -0.004, 0.0, 0.006, 0.333, 5.0]))
+    out = _rounder(1.27)(torch.tensor([-5.0, -0.004, 0.0, 0.006, 0.333, 5.0]))
     assert torch.allclose(out, torch.tensor([-1.27, 0.0, 0.0, 0.01, 0.33, 1.27]), atol=1e-6)
 
 
+def test_unsigned_activations_have_255_levels_above_zero() -> None:
+    out = _rounder(2.55, unsigned=True)(torch.tensor([0.0, 0.006, 0.333, 2.546, 5.0]))
+    assert torch.allclose(out, torch.tensor([0.0, 0.01, 0.33, 2.55, 2.55]), atol=1e-6)
+
+
 def test_gradient_passes_inside_the_range_and_stops_outside() -> None:
-    rounder = ActivationFakeQuant()
-    rounder(torch.tensor([1.0]))
-    rounder.observing = False
     x = torch.tensor([0.3, 2.0], requires_grad=True)
-    rounder(x).sum().backward()
+    _rounder(1.0)(x).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1.0, 0.0]
 
@@ -54,9 +60,8 @@ def test_a_vanished_channel_keeps_its_bias_within_32_bits() -> None:
 def test_unrounded_module_equals_the_convolution_with_uneven_padding() -> None:
     conv = SameConv2d(3, 5, 5, stride=2)
     quantized = QuantConv2d(conv)
-    quantized.enabled = False
     x = torch.randn(1, 3, 16, 16)
-    assert torch.allclose(quantized(x), conv(x), atol=1e-6)
+    assert torch.allclose(quantized.unrounded(x), conv(x), atol=1e-6)
 
 
 class _Residual(nn.Module):
@@ -97,15 +102,21 @@ def test_folding_batch_norm_keeps_the_function(student: HirqaSLite) -> None:
         assert torch.allclose(fold_batch_norm(student)(x), student(x), atol=1e-5)
 
 
-def test_prepared_network_trains_and_can_be_switched_off(student: HirqaSLite) -> None:
+def test_only_what_follows_a_relu_is_unsigned_and_nothing_is_for_tensorrt(student: HirqaSLite) -> None:
+    for signed in (False, True):
+        prepared = prepare(student, signed=signed)
+        modules = dict(prepared.named_modules())
+        for node in prepared.graph.nodes:
+            rounder = modules.get(str(node.target))
+            if isinstance(rounder, ActivationFakeQuant):
+                after_relu = isinstance(modules.get(str(node.args[0].target)), nn.ReLU6)
+                assert rounder.unsigned == (after_relu and not signed)
+
+
+def test_prepared_network_trains(student: HirqaSLite) -> None:
     prepared = prepare(student)
     x = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        prepared(x)
-    set_quantization(prepared, enabled=False)
-    with torch.no_grad():
-        assert torch.allclose(prepared(x), student(x), atol=1e-5)
-    set_quantization(prepared, enabled=True)
+    reconstruct(prepared, [x])
     with torch.no_grad():
         assert (prepared(x) - student(x)).abs().max() > 1e-5
     prepared(x).sum().backward()
@@ -130,8 +141,7 @@ def test_layers_kept_float_are_not_rounded_and_their_border_is(student: HirqaSLi
 
 def test_bias_lies_on_the_grid_of_the_accumulator(student: HirqaSLite) -> None:
     prepared = prepare(student)
-    with torch.no_grad():
-        prepared(torch.randn(1, 3, 64, 64))
+    reconstruct(prepared, [torch.randn(1, 3, 64, 64)])
     conv = prepared.get_submodule("trunk.stem.0")
     assert isinstance(conv, QuantConv2d)
     grid = conv.input_rounder[0].scale * conv.weight_scale
@@ -144,19 +154,18 @@ def test_bias_lies_on_the_grid_of_the_accumulator(student: HirqaSLite) -> None:
 def test_pixels_are_rounded_to_themselves() -> None:
     step = pixel_step(HirqaSLite.mean, HirqaSLite.std)
     assert step == pytest.approx(1 / 128)
-    rounder = ActivationFakeQuant(step)
+    rounder = ActivationFakeQuant(step=step)
     pixels = (torch.arange(256) / 255 - HirqaSLite.mean[0]) / HirqaSLite.std[0]
-    rounded = rounder(torch.cat([pixels, torch.tensor([9.0])]))  # the range does not follow
+    rounded = rounder(torch.cat([pixels, torch.tensor([9.0])]))
     assert torch.allclose(rounded[:255], pixels[:255], atol=1e-6)
     assert torch.allclose(rounded[255:], pixels[254].expand(2), atol=1e-6)
     assert pixel_step((0.481, 0.458, 0.408), (0.29, 0.295, 0.3)) is None
 
 
 def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
-    prepared = prepare(student)
+    prepared = prepare(student, signed=True)
     x = 100 * torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        prepared(x)
+    reconstruct(prepared, [x])
     after = [
         prepared.get_submodule(str(user.target))
         for node in prepared.graph.nodes
@@ -164,7 +173,7 @@ def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
         for user in node.users
     ]
     assert len(after) == sum(isinstance(module, nn.ReLU6) for module in student.modules())
-    assert max(float(rounder.amax) for rounder in after if isinstance(rounder, ActivationFakeQuant)) == 6.0
+    assert max(float(rounder.largest) for rounder in after if isinstance(rounder, ActivationFakeQuant)) <= 6.0
     frozen = freeze(prepared)
     assert not any(isinstance(module, nn.ReLU6) for module in frozen.modules())
 
@@ -174,11 +183,12 @@ def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
             out = network.get_submodule(name)(out)
         return out
 
-    set_quantization(prepared, observing=False)
     stem = prepared.get_submodule("trunk.stem.0")
     assert isinstance(stem, QuantConv2d)
     stem.input_rounder = []  # biases are rounded after freezing
+    first = prepared.get_submodule("activations.q1")
+    assert isinstance(first, ActivationFakeQuant)
     with torch.no_grad():
         clipped = first_layer(frozen)
-        assert float(clipped.max()) == pytest.approx(6.0)
+        assert float(clipped.max()) == pytest.approx(float(first.largest))
         assert float((clipped - first_layer(prepared)).abs().max()) < 1e-5

@@ -17,10 +17,11 @@ import edge_iqa
 from edge_iqa.decode import read_image
 from edge_iqa.export.qdq import round_biases, unsigned_dialect
 from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.models.teacher import normalised
 from edge_iqa.preprocess import PreprocessSpec, preprocess
-from edge_iqa.quantize.fake_quantization import set_quantization
 from edge_iqa.quantize.freeze import PixelInput, export_float, export_int8
-from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.prepare import pixel_step, prepare
+from edge_iqa.quantize.reconstruct import reconstruct
 
 SIZE = (128, 160)
 
@@ -31,8 +32,10 @@ class Exported:
 
     network: HirqaSLite
     prepared: fx.GraphModule
+    for_tensorrt: fx.GraphModule
     float_graph: onnx.ModelProto
     signed: onnx.ModelProto
+    unsigned: onnx.ModelProto
     pictures: list[NDArray[np.uint8]]
 
 
@@ -40,16 +43,19 @@ class Exported:
 def exported(student: HirqaSLite, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("graphs")
     network = student
-    prepared = prepare(network)
     photographs = sorted((Path(edge_iqa.__file__).parent / "assets" / "photographs").glob("*.jpg"))[:6]
     pictures = [preprocess(read_image(path), PreprocessSpec(*SIZE)) for path in photographs]
-    set_quantization(prepared, enabled=False)
-    for picture in pictures:
-        _score(prepared, network, picture)
-    set_quantization(prepared, observing=False, enabled=True)
+    pixels = normalised(torch.from_numpy(np.concatenate(pictures)), network.mean, network.std)
+    step = pixel_step(network.mean, network.std)
+    prepared, for_tensorrt = (prepare(network, input_step=step, signed=signed) for signed in (False, True))
+    graphs = []
+    for one in (prepared, for_tensorrt):
+        reconstruct(one, [pixels])
+        export_int8(one, network.mean, network.std, SIZE, folder / "int8.onnx")
+        graphs.append(onnx.load(folder / "int8.onnx"))
     export_float(network, network.mean, network.std, SIZE, folder / "float.onnx")
-    export_int8(prepared, network.mean, network.std, SIZE, folder / "int8.onnx")
-    return Exported(network, prepared, onnx.load(folder / "float.onnx"), onnx.load(folder / "int8.onnx"), pictures)
+    float_graph, unsigned, signed = onnx.load(folder / "float.onnx"), unsigned_dialect(graphs[0]), graphs[1]
+    return Exported(network, prepared, for_tensorrt, float_graph, signed, unsigned, pictures)
 
 
 def _score(model: torch.nn.Module, network: HirqaSLite, picture: NDArray[np.uint8]) -> float:
@@ -77,15 +83,21 @@ def test_float_graph_scores_as_the_network(exported: Exported) -> None:
         assert abs(_run(exported.float_graph, picture) - _score(exported.network, exported.network, picture)) < 1e-5
 
 
-def test_signed_graph_scores_as_fake_quantization(exported: Exported) -> None:
-    signed = round_biases(exported.signed)  # as in a bundle, and as fake quantization does
-    for picture in exported.pictures:
-        expected = _score(exported.prepared, exported.network, picture)
-        assert abs(_run(signed, picture) - expected) < 1e-2
+def test_each_graph_scores_as_its_fake_quantization_even_beyond_the_calibrated_range(exported: Exported) -> None:
+    checker = np.zeros((1, *SIZE, 3), np.uint8)
+    checker[:, ::2, ::2] = 255  # far stronger contrast than the ranges were set on
+    for graph, prepared in ((exported.unsigned, exported.prepared), (exported.signed, exported.for_tensorrt)):
+        rounded = round_biases(graph)  # as in a bundle, and as fake quantization does
+        differences = [
+            abs(_run(rounded, picture) - _score(prepared, exported.network, picture))
+            for picture in [*exported.pictures, checker]
+        ]
+        assert np.mean(differences) < 5e-3
+        assert max(differences) < 2e-2  # single roundings flip; an untrained network amplifies them
 
 
 def test_contract_is_uint8_in_and_one_float_out(exported: Exported) -> None:
-    for model in (exported.float_graph, exported.signed, unsigned_dialect(exported.signed)):
+    for model in (exported.float_graph, exported.signed, exported.unsigned):
         image, score = model.graph.input[0], model.graph.output[0]
         assert image.name == "image"
         assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
@@ -136,17 +148,6 @@ def test_unsigned_dialect_keeps_the_range_and_the_clip(exported: Exported) -> No
     assert all(node.input[1] in before for node in exported.signed.graph.node if node.op_type == "QuantizeLinear")
 
 
-def test_unsigned_dialect_stays_near_fake_quantization_even_beyond_the_calibrated_range(
-    exported: Exported,
-) -> None:
-    unsigned = unsigned_dialect(exported.signed)
-    checker = np.zeros((1, *SIZE, 3), np.uint8)
-    checker[:, ::2, ::2] = 255  # far stronger contrast than the noise the ranges were set on
-    for picture in [*exported.pictures, checker]:
-        expected = _score(exported.prepared, exported.network, picture)
-        assert abs(_run(unsigned, picture) - expected) < 0.04
-
-
 def test_rounded_biases_lie_on_the_accumulator_grid_and_hardly_move_the_score(exported: Exported) -> None:
     rounded = round_biases(exported.signed)
     constants = _initialisers(rounded)
@@ -173,7 +174,7 @@ def test_runtime_fuses_every_convolution_into_an_integer_kernel(exported: Export
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    content = round_biases(unsigned_dialect(exported.signed)).SerializeToString()
+    content = round_biases(exported.unsigned).SerializeToString()
     onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert kinds.count("QLinearConv") == 38

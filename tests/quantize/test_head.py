@@ -1,4 +1,4 @@
-"""The student's head: solved exactly, cut to the channels it needs, mended after rounding."""
+"""The student's head: solved exactly and cut to the channels it needs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import torch
 from edge_iqa.models.lite import EXPANDED_WIDTH, MIDDLE_WIDTH, HirqaSLite, tail_projection
 from edge_iqa.models.synthesis import SynthesisSpec, SyntheticSet
 from edge_iqa.models.teacher import normalised
-from edge_iqa.quantize.fake_quantization import set_quantization
-from edge_iqa.quantize.head import from_imagenet, mend_head, ridge, solve_head, spread
-from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.head import from_imagenet, ridge, solve_head, spread
 
 CROPS, VERSIONS, SIDE = 12, 4, 64
 
@@ -105,17 +103,3 @@ def test_imagenets_features_serve_and_few_channels_do_nearly_what_all_do(data: S
     with torch.no_grad():
         assert torch.corrcoef(torch.stack([small(pixels).ravel(), whole(pixels).ravel()]))[0, 1] > 0.98
         assert torch.corrcoef(torch.stack([small(pixels).ravel(), wanted.ravel()]))[0, 1] > 0.8
-
-
-def test_mending_brings_the_rounded_scores_nearer(student: HirqaSLite, data: SyntheticSet) -> None:
-    pixels = normalised(torch.from_numpy(data.pictures.reshape(-1, SIDE, SIDE, 3)), student.mean, student.std)
-    prepared = prepare(student)
-    set_quantization(prepared, enabled=False)
-    with torch.no_grad():
-        prepared(pixels)
-        set_quantization(prepared, observing=False, enabled=True)
-        prepared.eval()
-        before = (prepared(pixels) - student(pixels)).square().mean()
-        mend_head(prepared, student, data, quiet, pictures=CROPS * VERSIONS)
-        after = (prepared(pixels) - student(pixels)).square().mean()
-    assert after < 0.5 * before

@@ -14,9 +14,10 @@ from edge_iqa.models.teacher import normalised
 from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.quantize import precision
 from edge_iqa.quantize.budget import TargetScores, parse_budget
-from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d, set_quantization
+from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.package import Student
 from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.sensitivity import keep_float, layer_sensitivities
 
 BAD = "trunk.blocks.6.layers.6"
@@ -27,14 +28,10 @@ def prepared(student: HirqaSLite) -> fx.GraphModule:
     """Return the student with ranges from noise, and one layer that can only hold three weights."""
     torch.manual_seed(0)
     result = prepare(student)
-    set_quantization(result, enabled=False)
-    with torch.no_grad():
-        for _ in range(3):
-            result(torch.randn(4, 3, 64, 64))
-    set_quantization(result, observing=False, enabled=True)
     layer = result.get_submodule(BAD)
     assert isinstance(layer, QuantConv2d)
     layer.weight_max = 1
+    reconstruct(result, [torch.randn(4, 3, 64, 64)])
     return result.eval()
 
 
@@ -75,7 +72,8 @@ def test_a_missed_budget_is_met_by_keeping_that_layer_float(
     monkeypatch.setattr(precision, "MOST_FLOAT_LAYERS", 2)
     monkeypatch.setattr(precision, "export_models", lambda student: {"student": student})
     monkeypatch.setattr(precision, "measure_drift", _drift_in_torch)
-    made = Student("tiny", "hirqa-s-lite", student, prepared, student.mean, student.std, PreprocessSpec(64, 64), 7)
+    spec = PreprocessSpec(64, 64)
+    made = Student("tiny", "hirqa-s-lite", student, prepared, prepared, student.mean, student.std, spec, 7)
     rng = np.random.default_rng(0)
     tensors = [rng.integers(0, 256, (1, 64, 64, 3), np.uint8) for _ in range(4)]
     loose = precision.meet_budget(made, parse_budget("max_abs<=1"), tensors)

@@ -1,0 +1,169 @@
+"""Set ranges and integer weights layer by layer, so that each layer gives what it gave before rounding.
+
+The network is walked once, on pictures, twice side by side: in float, and with everything before the present layer
+rounded already. Of each convolution the weights are solved for its float output on its rounded input (least squares,
+held to the trained weights by a small penalty), so that a layer makes up for the rounding before it. Then they are
+rounded one input after another; the inputs that are still to come take over what each leaves (GPTQ: Frantar et al.,
+arXiv 2210.17323). The bias brings the mean of every output channel back. An activation's range is the part of its
+largest value that rounds with the least square error. Solving on the rounded input, and doing so for depthwise
+convolutions, is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
+
+DAMPING = 0.01  # of the mean of an input's variances
+RANGE_PARTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_RANGE_BATCHES = 8
+_LEAST_VARIANCE = 1e-10
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What least squares needs of inputs ``(G, I)`` and outputs ``(G, O)`` of a convolution in G groups."""
+
+    input_mean: Tensor
+    output_mean: Tensor
+    covariance: Tensor  # (G, I, I)
+    cross: Tensor  # (G, O, I)
+
+    @property
+    def damped(self) -> Tensor:
+        """The covariance with ``damping`` on its diagonal."""
+        return self.covariance + torch.diag_embed(self.damping.expand(self.input_mean.shape))
+
+    @property
+    def damping(self) -> Tensor:
+        """``(G, 1)``."""
+        variances = self.covariance.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+        return DAMPING * variances.clamp(min=_LEAST_VARIANCE)
+
+
+@torch.no_grad()
+def reconstruct(prepared: fx.GraphModule, pictures: Sequence[Tensor], progress: Progress = lambda *_: None) -> None:
+    """Set every range and weight of a network from ``prepare``, in place.
+
+    ``pictures`` are normalised ``(N, 3, H, W)`` batches; the maps of two layers of all of them are held at a time.
+    """
+    modules = dict(prepared.named_modules())
+    nodes = [node for node in prepared.graph.nodes if node.op != "output"]
+    last_reader = {source: node for node in nodes for source in node.all_input_nodes}
+    values: dict[fx.Node, tuple[list[Any], list[Any]]] = {}  # float and rounded, a value per batch
+    ranged: set[ActivationFakeQuant] = set()
+    for done, node in enumerate(nodes, 1):
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        source = values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
+        if node.op == "placeholder":
+            values[node] = (list(pictures), list(pictures))
+        elif isinstance(module, QuantConv2d):
+            assert source is not None
+            wanted = [module.unrounded(x) for x in source[0]]
+            _solve(module, _moments(module, source[1], wanted))
+            values[node] = (wanted, [module(x) for x in source[1]])
+        elif isinstance(module, ActivationFakeQuant):
+            assert source is not None
+            if module not in ranged and not module.fixed:
+                module.largest.fill_(_best_range(module, source[1]))
+            ranged.add(module)
+            values[node] = (source[0], [module(x) for x in source[1]])
+        else:
+            values[node] = (
+                [_run(prepared, node, values, 0, batch) for batch in range(len(pictures))],
+                [_run(prepared, node, values, 1, batch) for batch in range(len(pictures))],
+            )
+        for read in node.all_input_nodes:
+            if last_reader[read] is node:
+                del values[read]
+        progress(done, len(nodes))
+
+
+def _run(
+    network: fx.GraphModule, node: fx.Node, values: dict[fx.Node, tuple[list[Any], list[Any]]], kind: int, batch: int
+) -> Any:
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: values[source][kind][batch])
+    if node.op == "call_module":
+        return network.get_submodule(str(node.target))(*args, **kwargs)
+    if node.op == "call_function":
+        assert callable(node.target)
+        return node.target(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    return getattr(network, str(node.target))
+
+
+def _moments(conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> _Moments:
+    count = 0
+    sums = [torch.zeros((), dtype=torch.float64)] * 4
+    for seen, wanted in _columns(conv, inputs, outputs):
+        parts = [seen.sum(-1), wanted.sum(-1), seen @ seen.mT, wanted @ seen.mT]
+        sums = [total + part.double() for total, part in zip(sums, parts, strict=True)]
+        count += seen.shape[-1]
+    seen_mean, wanted_mean, square, cross = (total / count for total in sums)
+    return _Moments(
+        seen_mean,
+        wanted_mean,
+        square - seen_mean[:, :, None] * seen_mean[:, None],
+        cross - wanted_mean[:, :, None] * seen_mean[:, None],
+    )
+
+
+def _columns(conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield, a batch at a time, what each position's product is made of ``(G, I, P)`` and should give ``(G, O, P)``."""
+    for x, wanted in zip(inputs, outputs, strict=True):
+        seen = F.unfold(conv.padded(x), conv.kernel_size, conv.dilation, tuple(map(int, conv.padding)), conv.stride)
+        yield _by_group(conv, seen), _by_group(conv, wanted.flatten(2))
+
+
+def _by_group(conv: QuantConv2d, columns: Tensor) -> Tensor:
+    """Turn ``(N, G * I, P)`` into ``(G, I, N * P)``."""
+    return torch.unflatten(columns, 1, (conv.groups, -1)).permute(1, 2, 0, 3).flatten(2)
+
+
+def _solve(conv: QuantConv2d, moments: _Moments) -> None:
+    """Put the solved, rounded weights and the bias that belongs to them into ``conv``."""
+    trained = conv.weight.double().view(*moments.cross.shape)
+    damping = moments.damping[:, :, None]
+    solved = torch.linalg.solve(moments.damped, (moments.cross + damping * trained).mT).mT
+    conv.weight_scale.copy_(conv.scale_of(solved.reshape(conv.weight.shape)))
+    rounded = _round_in_turn(
+        solved, moments.damped, conv.weight_scale.double().view(*solved.shape[:2]), conv.weight_max
+    )
+    conv.weight.copy_(rounded.view(conv.weight.shape))
+    assert conv.bias is not None
+    conv.bias.copy_((moments.output_mean - (rounded @ moments.input_mean[:, :, None]).squeeze(2)).flatten())
+
+
+def _round_in_turn(weight: Tensor, covariance: Tensor, scale: Tensor, most: int) -> Tensor:
+    """Round ``weight`` ``(G, O, I)`` onto ``scale`` ``(G, O)``, the inputs that vary most first, as GPTQ does."""
+    order = covariance.diagonal(dim1=1, dim2=2).argsort(dim=1, descending=True)
+    rows, columns = order[:, :, None].expand_as(covariance), order[:, None].expand_as(covariance)
+    sorted_covariance = covariance.gather(1, rows).gather(2, columns)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(sorted_covariance))
+    factor = torch.linalg.cholesky(inverse, upper=True)
+    left = weight.gather(2, order[:, None].expand_as(weight))
+    result = torch.empty_like(left)
+    for place in range(left.shape[2]):
+        steps = torch.clamp(torch.round(left[:, :, place] / scale), -most, most)
+        result[:, :, place] = steps * scale
+        error = (left[:, :, place] - result[:, :, place]) / factor[:, place, place, None]
+        left[:, :, place + 1 :] -= error[:, :, None] * factor[:, place, None, place + 1 :]
+    return result.gather(2, order.argsort(dim=1)[:, None].expand_as(weight))
+
+
+def _best_range(rounder: ActivationFakeQuant, values: Sequence[Tensor]) -> float:
+    largest = max(float(x.abs().max()) for x in values)
+    errors = []
+    for part in RANGE_PARTS:
+        rounder.largest.fill_(part * largest)
+        errors.append(sum(float((rounder(x) - x).square().mean()) for x in values[:_RANGE_BATCHES]))
+    return largest * RANGE_PARTS[errors.index(min(errors))]
