@@ -146,7 +146,8 @@ def _write_model(bundle: Bundle, runtime: str, precision: str, folder: Path) -> 
 
 
 def _benchmark_app(model: Path, threads: int, runs: int) -> float:
-    options = ["-m", str(model), "-d", "CPU", "-api", "sync", "-hint", "latency", "-niter", str(runs)]
+    # its hint "latency" refuses a number of threads; this is what the hint sets
+    options = ["-m", str(model), "-d", "CPU", "-api", "sync", "-hint", "none", "-nstreams", "1", "-niter", str(runs)]
     if model.suffix == ".onnx":
         options += ["-infer_precision", "f32"]
     return openvino_median(_output("benchmark_app", [*options, "-nthreads", str(threads)]))

@@ -35,7 +35,7 @@ def command(
     recipe: Annotated[str, typer.Option(help="A recipe file, or the name of a shipped one.")] = "",
     steps: Annotated[int, typer.Option(help="Steps of training, instead of the recipe's; hirqa: end to end.")] = 0,
     crops: Annotated[int, typer.Option(help="Crops per photograph, instead of the recipe's.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of distortions and training.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of distortions and training, instead of the recipe's.")] = None,
     work: Annotated[Path | None, typer.Option(help="Keep distorted photographs, checkpoint and log here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --work.")] = False,
     scores: Annotated[
@@ -53,7 +53,7 @@ def command(
     if method not in METHODS:
         raise InvalidInput(f"There is no method {method!r}", fix=f"one of: {', '.join(METHODS)}")
     for option, value in (("--steps", steps), ("--crops", crops), ("--seed", seed)):
-        if value < 0:
+        if value is not None and value < 0:
             raise InvalidInput(f"{option} must not be negative", why=f"got {value}")
     frozen = method == "hirqa" and not (backbone or recipe or steps or resume)
     given = {
@@ -70,7 +70,7 @@ def command(
     for package in ("torch", "safetensors", "scipy"):
         need(package, "train")
     if frozen:
-        _train_frozen(folder, output, max(crops, 1), seed, work)
+        _train_frozen(folder, output, max(crops, 1), seed or 0, work)
         return
     for package in ("lightning_fabric", "tomli_w"):
         need(package, "train")
@@ -124,7 +124,7 @@ def _train_frozen(folder: Path, output: Path, crops: int, seed: int, work: Path 
 
 
 def _recipe(
-    method: str, recipe: str, backbone: str, weights: Path | None, clip: str, steps: int, crops: int, seed: int
+    method: str, recipe: str, backbone: str, weights: Path | None, clip: str, steps: int, crops: int, seed: int | None
 ) -> Any:
     """Return the recipe with the options of the command line put in."""
     from dataclasses import replace
@@ -140,7 +140,7 @@ def _recipe(
         backbone=backbone or plan.backbone,
         weights=plan.weights if weights is None else str(weights),
         clip=clip or plan.clip,
-        seed=seed or plan.seed,
+        seed=plan.seed if seed is None else seed,
         training=replace(plan.training, steps=steps or plan.training.steps),
         data=replace(plan.data, crops_per_photograph=crops or plan.data.crops_per_photograph),
     )
