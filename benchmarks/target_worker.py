@@ -23,6 +23,8 @@ from edge_iqa.benchmarks.sampling import is_warm
 from edge_iqa.errors import BackendMismatch, BundleRefused, EdgeIqaError, InvalidInput
 
 Answer = dict[str, Any]
+ThreadTimes = dict[str, tuple[int, int]]
+LEAST_SHARE = 0.1
 _WINDOW_SAMPLES = 8
 
 
@@ -112,7 +114,7 @@ class TargetWorker:
         """Take ``samples`` timed samples, fewer where ``max_seconds`` pass first; always at least one."""
         for _ in range(command["settle"]):
             self._sample()
-        before = scheduling_ns()
+        before = thread_times_ns()
         start = time.perf_counter()
         taken: list[tuple[float, float, float]] = []
         while True:
@@ -120,14 +122,14 @@ class TargetWorker:
             if len(taken) >= command["samples"] or time.perf_counter() - start >= command["max_seconds"]:
                 break
         seconds = time.perf_counter() - start
-        after = scheduling_ns()
+        scheduling = scheduling_ns(before, thread_times_ns())
         resize_ms, infer_ms, total_ms = zip(*taken, strict=True)
         return {
             "resize_ms": resize_ms,
             "infer_ms": infer_ms,
             "total_ms": total_ms,
             "seconds": seconds,
-            "scheduling_ns": None if before is None or after is None else [after[0] - before[0], after[1] - before[1]],
+            "scheduling_ns": None if scheduling is None else list(scheduling),
         }
 
     def throughput(self, command: Mapping[str, Any]) -> Answer:
@@ -150,16 +152,31 @@ class TargetWorker:
         return stages.resize, stages.infer, (time.perf_counter() - start) * 1e3
 
 
-def scheduling_ns(tasks: Path = Path("/proc/self/task")) -> tuple[int, int] | None:
-    """Return nanoseconds that all threads ran, and that they waited for a processor; None where not counted."""
-    ran = waited = 0
+def thread_times_ns(tasks: Path = Path("/proc/self/task")) -> ThreadTimes | None:
+    """Return, per thread, nanoseconds that it ran, and that it waited for a processor; None where not counted."""
+    times: ThreadTimes = {}
     try:
         for task in tasks.iterdir():
-            first, second = (task / "schedstat").read_text(encoding="ascii").split()[:2]
-            ran, waited = ran + int(first), waited + int(second)
+            ran, waited = (task / "schedstat").read_text(encoding="ascii").split()[:2]
+            times[task.name] = (int(ran), int(waited))
     except (OSError, ValueError):
         return None
-    return ran, waited
+    return times
+
+
+def scheduling_ns(before: ThreadTimes | None, after: ThreadTimes | None) -> tuple[int, int] | None:
+    """Return nanoseconds that the working threads ran and waited in between; None where they are not counted.
+
+    A thread works if it did a tenth of the process's work or more. OpenCV's helper of a few short tasks waits long
+    for a runtime's own threads, which hold their processors between two pictures: that is no other work's doing.
+    """
+    if not before or not after:
+        return None
+    start = {name: before.get(name, (0, 0)) for name in after}
+    spent = [(ran - start[name][0], waited - start[name][1]) for name, (ran, waited) in after.items()]
+    least = LEAST_SHARE * sum(ran for ran, _ in spent)
+    working = [one for one in spent if one[0] >= least]
+    return sum(ran for ran, _ in working), sum(waited for _, waited in working)
 
 
 def peak_rss_mb() -> float | None:

@@ -10,7 +10,7 @@ import pytest
 from edge_iqa.benchmarks.rows import Measurement
 from edge_iqa.benchmarks.sampling import PLANS, Stability, stability
 from edge_iqa.benchmarks.session import Timing
-from edge_iqa.benchmarks.target_worker import scheduling_ns
+from edge_iqa.benchmarks.target_worker import scheduling_ns, thread_times_ns
 from edge_iqa.benchmarks.targets import REFERENCE, targets_for
 from edge_iqa.errors import DeviceUnavailable, InvalidInput
 
@@ -36,14 +36,22 @@ def test_the_share_of_waiting_is_of_all_rounds() -> None:
     assert stability([1.0] * 20, 0.25) == Stability(0.0, 0.0, 0.25)
 
 
-def test_running_and_waiting_of_all_threads(tmp_path: Path) -> None:
+def test_running_and_waiting_are_read_for_every_thread(tmp_path: Path) -> None:
     for task, line in (("11", "100 5 3\n"), ("12", "50 20 1\n")):
         (tmp_path / task).mkdir()
         (tmp_path / task / "schedstat").write_text(line)
-    assert scheduling_ns(tmp_path) == (150, 25)
+    assert thread_times_ns(tmp_path) == {"11": (100, 5), "12": (50, 20)}
     (tmp_path / "12" / "schedstat").write_text("broken")
-    assert scheduling_ns(tmp_path) is None
-    assert scheduling_ns(tmp_path / "none") is None
+    assert thread_times_ns(tmp_path) is None
+    assert thread_times_ns(tmp_path / "none") is None
+
+
+def test_only_threads_that_work_count_as_waiting() -> None:
+    before = {"11": (1000, 10), "12": (500, 0)}
+    after = {"11": (2000, 60), "12": (1400, 20), "helper": (40, 900)}
+    assert scheduling_ns(before, after) == (1900, 70)
+    assert scheduling_ns(None, after) is None
+    assert scheduling_ns(before, None) is None
 
 
 def test_streams_share_out_the_threads() -> None:

@@ -1,0 +1,52 @@
+"""The ablation of quantization: every way runs, rounding to the nearest is the worst of the untrained ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from edge_iqa.assets import photographs_folder
+from edge_iqa.benchmarks import quantization_ablation
+from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.models.synthesis import SynthesisSpec, find_photographs, synthesize
+
+RECIPE = """schema_version = 1
+name = "tiny"
+height = 64
+width = 64
+[data]
+crop_size = 64
+metrics = []
+[float_stage]
+steps = 0
+[qat_stage]
+steps = 2
+batch = 4
+crop_size = 64
+pictures = 48
+"""
+
+
+def test_every_way_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs = find_photographs(photographs_folder())[:4]
+    synthesize(photographs, SynthesisSpec(crop_size=64, metrics=()), tmp_path / "photographs")
+    student = HirqaSLite()
+    student.load_shipped()
+    save_file(student.state_dict(), tmp_path / "float.safetensors")
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    words = ["ablation", str(tmp_path), "--recipe", str(tmp_path / "tiny.toml"), "--pictures", "24"]
+    monkeypatch.setattr(sys, "argv", words)
+    quantization_ablation.main()
+    lines = capsys.readouterr().out.splitlines()[2:]
+    rows = {
+        line.split(" | ")[0].strip("| "): [float(cell) for cell in line.strip("| ").split(" | ")[1:]] for line in lines
+    }
+    assert len(rows) == len(lines) == 7
+    mean = {name: figures[1] for name, figures in rows.items()}
+    assert mean["weights rounded to the nearest, neither rebuilt nor trained"] > 1.5 * mean["rebuilt, not trained"]
+    assert all(figures[1] <= figures[2] <= figures[3] for figures in rows.values())
