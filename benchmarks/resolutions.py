@@ -4,7 +4,8 @@
 
 The network is convolutions and means, so its graph serves any size that is a multiple of 32; nothing is trained anew.
 DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median of one inference on an input in
-memory; the sizes take turns, so that a busy minute falls on all of them. Prints Markdown; ``--points`` writes the input
+memory; the sizes take turns, so that a busy minute falls on all of them, and each is alone in the process: the waiting
+threads of one runtime would slow another. Prints Markdown; ``--points`` writes the input
 of ``edge_iqa.benchmarks.pareto``.
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 SIZES = (224, 256, 288, 320, 384, 448, 512)
 FASTEST = "openvino int8"
-WARM_UP, SAMPLES_PER_TURN = 3, 8
+WARM_UP, SAMPLES_PER_TURN = 5, 25
 
 
 def resized(content: bytes, side: int) -> onnx.ModelProto:
@@ -52,14 +54,16 @@ def resized(content: bytes, side: int) -> onnx.ModelProto:
     return model
 
 
-def backends_at(bundle: Bundle, side: int, threads: int) -> dict[str, Backend]:
-    """Return the int8 and fp32 runtimes that are compared, loaded for one size."""
+def makers(bundle: Bundle, side: int, threads: int) -> dict[str, Callable[[], Backend]]:
+    """Return how the int8 and fp32 runtimes that are compared are loaded for one size."""
     whole, rounded = (resized(bundle.files[name], side) for name in ("model.onnx", "model.int8.u8.onnx"))
     xml, weights = to_openvino(rounded)
+    as_int8, as_float = rounded.SerializeToString(), whole.SerializeToString()
     return {
-        FASTEST: OpenVinoBackend({"openvino/model.xml": xml, "openvino/model.bin": weights}, threads=threads),
-        "onnxruntime int8": OnnxRuntimeBackend({"model.int8.u8.onnx": rounded.SerializeToString()}, threads=threads),
-        "openvino fp32": OpenVinoBackend({"model.onnx": whole.SerializeToString()}, threads=threads),
+        FASTEST: lambda: OpenVinoBackend({"openvino/model.xml": xml, "openvino/model.bin": weights}, threads=threads),
+        "onnxruntime int8": lambda: OnnxRuntimeBackend({"model.int8.u8.onnx": as_int8}, threads=threads),
+        "openvino fp32": lambda: OpenVinoBackend({"model.onnx": as_float}, threads=threads),
+        "onnxruntime fp32": lambda: OnnxRuntimeBackend({"model.onnx": as_float}, threads=threads),
     }
 
 
@@ -81,18 +85,19 @@ def agreement(backend: Backend, side: int, data: Path) -> tuple[float, int, int]
     return srocc([judged[row.file] for row in opinions], [row.opinion for row in opinions]), right, len(pairs)
 
 
-def medians_ms(backends: dict[tuple[int, str], Backend], rounds: int) -> dict[tuple[int, str], float]:
-    """Return the median time of one inference of each, measured in turns."""
-    samples: dict[tuple[int, str], list[float]] = {key: [] for key in backends}
+def medians_ms(targets: dict[tuple[int, str], Callable[[], Backend]], rounds: int) -> dict[tuple[int, str], float]:
+    """Return the median time of one inference of each, loaded alone and measured in turns."""
+    samples: dict[tuple[int, str], list[float]] = {key: [] for key in targets}
     rng = np.random.default_rng(0)
-    inputs = {side: rng.integers(0, 256, (1, side, side, 3), np.uint8) for side, _ in backends}
+    inputs = {side: rng.integers(0, 256, (1, side, side, 3), np.uint8) for side, _ in targets}
     for _ in track(range(rounds), "timing"):
-        for key, backend in backends.items():
-            for turn in range(WARM_UP + SAMPLES_PER_TURN):
-                begun = time.perf_counter()
-                backend.infer(inputs[key[0]])
-                if turn >= WARM_UP:
-                    samples[key].append(1000 * (time.perf_counter() - begun))
+        for key, make in targets.items():
+            with closing(make()) as backend:
+                for turn in range(WARM_UP + SAMPLES_PER_TURN):
+                    begun = time.perf_counter()
+                    backend.infer(inputs[key[0]])
+                    if turn >= WARM_UP:
+                        samples[key].append(1000 * (time.perf_counter() - begun))
     return {key: float(np.median(values)) for key, values in samples.items()}
 
 
@@ -102,21 +107,20 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     parser.add_argument("--sizes", default=",".join(str(side) for side in SIZES))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--points", type=Path)
     options = parser.parse_args()
     bundle = read_bundle(options.bundle)
     sizes = [int(side) for side in options.sizes.split(",")]
-    backends = {
-        (side, name): backend for side in sizes for name, backend in backends_at(bundle, side, options.threads).items()
-    }
-    times = medians_ms(backends, options.rounds)
-    names = list(dict.fromkeys(name for _, name in backends))
+    targets = {(side, name): make for side in sizes for name, make in makers(bundle, side, options.threads).items()}
+    times = medians_ms(targets, options.rounds)
+    names = list(dict.fromkeys(name for _, name in targets))
     print("| input | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
     print("|" + " --- |" * (3 + len(names)))
     points = []
     for side in sizes:
-        found, right, pairs = agreement(backends[side, FASTEST], side, options.data)
+        with closing(targets[side, FASTEST]()) as backend:
+            found, right, pairs = agreement(backend, side, options.data)
         measured = " | ".join(f"{times[side, name]:.1f}" for name in names)
         print(f"| {side}x{side} | {found:.3f} | {right}/{pairs} | {measured} |", flush=True)
         points += [
