@@ -41,9 +41,15 @@ class PlainGraph:
         self.reason = None
 
     def score(self, tensor: NDArray[np.uint8]) -> None:
-        """Score one input ``(1, H, W, 3)`` uint8, where the graph could be loaded."""
-        if self._run is not None:
+        """Score one input ``(1, H, W, 3)`` uint8; a graph that cannot gives no scores, and the reason."""
+        if self._run is None:
+            return
+        try:
             self.scores.append(float(np.asarray(self._run(tensor)).reshape(-1)[0]))
+        except Exception as error:  # the runtime has no common error class
+            self.reason = f"ONNX Runtime cannot run the graph: {str(error).splitlines()[0][:200]}"
+            self.scores = []
+            self._run = None
 
     def close(self) -> None:
         self._run = None

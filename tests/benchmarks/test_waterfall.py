@@ -12,6 +12,7 @@ import pytest
 from edge_iqa.benchmarks.camera_path import CAMERA_STEPS, STREAM_HEIGHT, STREAM_WIDTH, through_camera
 from edge_iqa.benchmarks.opinion_tables import Opinion
 from edge_iqa.benchmarks.pictures import collect_pictures
+from edge_iqa.benchmarks.plain_graph import SIGNED, UNSIGNED, PlainGraph
 from edge_iqa.benchmarks.run import BenchOutcome, BenchRequest, run_bench
 from edge_iqa.benchmarks.sampling import SamplingPlan
 from edge_iqa.benchmarks.stage_file import STAGE_FILE, look_up, read_stage_scores, stage_file, tensor_key
@@ -79,15 +80,26 @@ def test_the_benchmark_holds_every_stage_in_order(bench_outcome: BenchOutcome) -
     assert list(steps) == [*SHARED_STAGES, *labels, *(f"camera:{name}" for name in CAMERA_STEPS)]
     for stage in ("teacher", "teacher_resized", "student", "fake_quant"):
         assert steps[stage].not_run == "the bundle holds no scores of this stage"
-    assert steps["qdq"].not_run == "the bundle has no model.int8.onnx"
+    assert len(steps["qdq"].scores) == len(bench_outcome.result.reference_scores)
     assert steps["float_onnx"].scores == bench_outcome.result.reference_scores
-    assert steps["target:onnxruntime int8"].against == "float_onnx"
+    assert steps["target:onnxruntime int8"].against == "qdq"
     assert "model.tflite" in (steps["target:tflite fp32"].not_run or "")
     camera = steps["camera:decode"]
     assert camera.drift is not None
     assert camera.against == "target:onnxruntime int8"
     assert camera.drift.mae > 0
     assert steps["camera:resize"].against == "camera:decode"
+
+
+def test_a_graph_that_is_not_there_or_cannot_run_gives_a_reason(sharpness_bundle: Path) -> None:
+    assert PlainGraph({}, SIGNED, 1).reason == "the bundle has no model.int8.onnx"
+    graph = PlainGraph({UNSIGNED: read_bundle(sharpness_bundle).files[UNSIGNED]}, UNSIGNED, 1)
+    graph.score(np.zeros((1, 24, 32, 3), np.uint8))
+    assert graph.reason is None
+    assert graph.scores == [0.0]
+    graph.score(np.zeros((1, 8, 8, 3), np.uint8))
+    assert "cannot run" in (graph.reason or "")
+    assert graph.scores == []
 
 
 @pytest.fixture
