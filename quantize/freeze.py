@@ -1,4 +1,4 @@
-"""From a fake-quantized network to the one Q/DQ ONNX graph that every int8 artefact is made from.
+"""From a fake-quantized network to a Q/DQ ONNX graph, which int8 artefacts are made from.
 
 The graph takes uint8 RGB ``(1, H, W, 3)`` and gives float32 ``(1, 1)``: conversion to float,
 normalisation and layout are inside.

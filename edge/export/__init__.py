@@ -1,1 +1,1 @@
-"""From the one Q/DQ graph to each target's own format."""
+"""From a Q/DQ graph to each target's own format."""
