@@ -50,10 +50,13 @@ class QuantConv2d(nn.Conv2d):
     """A convolution whose weights are rounded per output channel; ``same_padding`` is that of ``SameConv2d``.
 
     Where ``input_rounder`` holds the rounding of its input, the bias is rounded too: onto the grid input scale times
-    weight scale, in whose steps the engines' 32-bit accumulators count.
+    weight scale, in whose steps the engines' 32-bit accumulators count. ``float_weight`` and ``float_bias`` are what a
+    float convolution in this place would have.
     """
 
     weight_scale: Tensor
+    float_weight: Tensor
+    float_bias: Tensor
 
     def __init__(self, conv: nn.Conv2d, weight_bits: int = 7) -> None:
         kernel = (conv.kernel_size[0], conv.kernel_size[1])
@@ -76,6 +79,8 @@ class QuantConv2d(nn.Conv2d):
             assert self.bias is not None
             self.bias.copy_(torch.zeros_like(self.bias) if conv.bias is None else conv.bias)
             self.weight_scale.copy_(self.scale_of(self.weight))
+        self.register_buffer("float_weight", self.weight.detach().clone())
+        self.register_buffer("float_bias", self.bias.detach().clone())
 
     def scale_of(self, weight: Tensor) -> Tensor:
         """Return the step of each output channel ``(O,)`` that lets the integers reach ``weight`` ``(O, I, kh, kw)``.

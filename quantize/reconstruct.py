@@ -130,7 +130,7 @@ def _by_group(conv: QuantConv2d, columns: Tensor) -> Tensor:
 
 
 def _solve(conv: QuantConv2d, moments: _Moments) -> None:
-    """Put the solved, rounded weights and the bias that belongs to them into ``conv``."""
+    """Put the solved weights, rounded and not, and the biases that belong to them into ``conv``."""
     trained = conv.weight.double().view(*moments.cross.shape)
     damping = moments.damping[:, :, None]
     solved = torch.linalg.solve(moments.damped, (moments.cross + damping * trained).mT).mT
@@ -138,9 +138,10 @@ def _solve(conv: QuantConv2d, moments: _Moments) -> None:
     rounded = _round_in_turn(
         solved, moments.damped, conv.weight_scale.double().view(*solved.shape[:2]), conv.weight_max
     )
-    conv.weight.copy_(rounded.view(conv.weight.shape))
     assert conv.bias is not None
-    conv.bias.copy_((moments.output_mean - (rounded @ moments.input_mean[:, :, None]).squeeze(2)).flatten())
+    for weight, bias, found in ((conv.weight, conv.bias, rounded), (conv.float_weight, conv.float_bias, solved)):
+        weight.copy_(found.view(conv.weight.shape))
+        bias.copy_((moments.output_mean - (found @ moments.input_mean[:, :, None]).squeeze(2)).flatten())
 
 
 def _round_in_turn(weight: Tensor, covariance: Tensor, scale: Tensor, most: int) -> Tensor:

@@ -50,7 +50,7 @@ def _unrounded(module: nn.Module) -> SameConv2d:
     conv = SameConv2d(module.in_channels, module.out_channels, kernel, stride, module.groups, bias=True)
     before = int(module.padding[0])
     conv.same_padding = module.same_padding if not before else (before,) * 4
-    conv.load_state_dict({key: module.state_dict()[key] for key in ("weight", "bias")})
+    conv.load_state_dict({"weight": module.float_weight, "bias": module.float_bias})
     return conv
 
 

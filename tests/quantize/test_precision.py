@@ -28,11 +28,10 @@ def prepared(student: HirqaSLite) -> fx.GraphModule:
     """Return the student with ranges from noise, and one layer that can only hold three weights."""
     torch.manual_seed(0)
     result = prepare(student)
-    reconstruct(result, [torch.randn(4, 3, 64, 64) for _ in range(3)])
     layer = result.get_submodule(BAD)
     assert isinstance(layer, QuantConv2d)
     layer.weight_max = 1
-    layer.weight_scale.copy_(layer.scale_of(layer.weight))
+    reconstruct(result, [torch.randn(4, 3, 64, 64) for _ in range(3)])
     return result.eval()
 
 
