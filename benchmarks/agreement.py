@@ -6,8 +6,8 @@ OpenVINO is compared with its ``benchmark_app``, TFLite with ``litert-benchmark`
 ``onnxruntime_perf_test`` where that program is installed; its Python package does not have it, and then a
 plain loop over ``InferenceSession.run`` stands in, which the table says. Each round starts a fresh process of
 ours and one of theirs, each first in every other round; the ratio is the median over the rounds of ours
-divided by theirs. Both are times of the network alone, on random pixels of its own size. In use, decoding and resizing
-come in between and leave the processor's caches cold: a benchmark's own rows are slower for that.
+divided by theirs. Both are times of the network alone, on random pixels of the model's own size. In use,
+decoding and resizing come between two inferences, so a benchmark's own rows may be slower than these times.
 Prints Markdown.
 """
 

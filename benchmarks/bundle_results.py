@@ -1,8 +1,9 @@
-"""The numbers of the model card: agreement with people and drift of a bundle on every CPU runtime.
+"""The numbers of the model card: agreement with people and drift of a bundle, on CPU and in TensorRT's graph.
 
     python -m edge_iqa.benchmarks.bundle_results DATA [--bundle B.eiqa] [--teacher T.safetensors] > numbers.md
 
-DATA holds folders with ``index.csv`` (file, mos, subset) or ``pairs.csv`` (better, worse, kind). Prints Markdown.
+DATA holds folders with ``index.csv`` (file, mos, subset) or ``pairs.csv`` (better, worse, kind). Every number is of
+all their pictures. TensorRT's graph is computed by ONNX Runtime node by node, and its rows say so. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_iqa.backends.base import CPU_BACKENDS, PRECISIONS, backend_class
+from edge_iqa.backends.base import CPU_BACKENDS, PRECISIONS, Backend, backend_class
 from edge_iqa.benchmarks.drift import compare_scores
 from edge_iqa.benchmarks.opinion import Agreement, PairAccuracy, compare_opinions, compare_pairs, score_pictures
 from edge_iqa.benchmarks.opinion_tables import pictures_of, read_opinions, read_pairs
+from edge_iqa.benchmarks.plain_graph import SIGNED, TENSORRT_GRAPH, TENSORRT_NOTE, PlainGraph
 from edge_iqa.bundle import default_bundle_path, read_bundle
 from edge_iqa.cli.eval_scorers import EvalScorer, baseline_scorer, network_scorer
 from edge_iqa.decode import read_image
@@ -23,22 +25,29 @@ from edge_iqa.preprocess import preprocess
 from edge_iqa.progress import track
 
 Scores = dict[str, float]
+TENSORRT_ROW = f"{TENSORRT_GRAPH} ({TENSORRT_NOTE})"
 
 
 def bundle_scores(bundle_path: Path, root: Path, files: list[str]) -> dict[str, Scores]:
-    """Score each file once per runtime and precision: decoded and resized once, so that only runtimes differ."""
+    """Score each file once per runtime and precision: decoded and resized once, so that only runtimes differ.
+
+    The last target is TensorRT's graph.
+    """
     bundle = read_bundle(bundle_path)
-    backends = {
+    backends: dict[str, Backend | PlainGraph] = {
         f"{name} {precision}": backend_class(name)(bundle.take(backend_class(name).artefacts[precision], name))
         for precision in reversed(PRECISIONS)
         for name in CPU_BACKENDS
         if backend_class(name).unavailable() is None
     }
+    backends[TENSORRT_ROW] = PlainGraph(bundle.files, SIGNED)
     scores: dict[str, Scores] = {target: {} for target in backends}
     for file in track(files, root.name):
         tensor = preprocess(read_image(root / file), bundle.manifest.preprocess)
         for target, backend in backends.items():
             scores[target][file] = backend.infer(tensor)
+    for backend in backends.values():
+        backend.close()
     return scores
 
 
@@ -73,7 +82,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     parser.add_argument("--teacher", type=Path)
     options = parser.parse_args()
-    others = {f"baseline {name}": baseline_scorer(name) for name in ("laplacian", "tenengrad")}
+    others = {f"baseline {name}": baseline_scorer(name) for name in ("laplacian", "tenengrad", "niqe")}
     if options.teacher is not None:
         others = {"teacher, PyTorch": network_scorer(options.teacher), **others}
     for index in sorted(options.data.glob("*/index.csv")):
@@ -95,7 +104,8 @@ def main() -> None:
         reference = next(iter(scores))
         print(f"The same pictures, drift from {reference}; flips at its median score:\n")
         print_table(["", "SROCC", "mean", "max", "flips", "levels"], drift_rows(scores, reference))
-        spread = np.ptp([[found[file] for file in files] for name, found in scores.items() if "int8" in name], axis=0)
+        runtimes = [found for name, found in scores.items() if name.endswith(" int8")]
+        spread = np.ptp([[found[file] for file in files] for found in runtimes], axis=0)
         print(f"Largest difference between two runtimes in int8: {spread.max():.4f} (mean {spread.mean():.4f}).\n")
     for table in sorted(options.data.glob("*/pairs.csv")):
         pairs = read_pairs(table)

@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_iqa.errors import BundleRefused
+
 SIGNED, UNSIGNED = "model.int8.onnx", "model.int8.u8.onnx"
+TENSORRT_GRAPH = "tensorrt graph"  # what ``SIGNED`` is called beside the runtimes, never without the note
+TENSORRT_NOTE = "computed by ONNX Runtime, not on a device"
 
 
 class PlainGraph:
     """One of the graphs in ``files`` as it stands: ONNX Runtime computes node by node, nothing fused or folded.
 
     ``SIGNED`` is TensorRT's, ``UNSIGNED`` that of the CPU runtimes. ``scores`` are those so far; ``reason`` tells why
-    there are none, None where the graph could be loaded.
+    there are none, None where the graph could be loaded. With 0 ``threads`` ONNX Runtime chooses.
     """
 
-    def __init__(self, files: Mapping[str, bytes], name: str, threads: int) -> None:
+    def __init__(self, files: Mapping[str, bytes], name: str, threads: int = 0) -> None:
         self._run: Callable[[NDArray[np.uint8]], Any] | None = None
         self.scores: list[float] = []
         self.reason: str | None = f"the bundle has no {name}"
@@ -50,6 +54,13 @@ class PlainGraph:
             self.reason = f"ONNX Runtime cannot run the graph: {str(error).splitlines()[0][:200]}"
             self.scores = []
             self._run = None
+
+    def infer(self, tensor: NDArray[np.uint8]) -> float:
+        """Return the score of one input, as a runtime does; raises BundleRefused where the graph gives none."""
+        self.score(tensor)
+        if self.reason is not None:
+            raise BundleRefused("A Q/DQ graph of the bundle gives no score", why=self.reason)
+        return self.scores[-1]
 
     def close(self) -> None:
         self._run = None

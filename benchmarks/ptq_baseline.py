@@ -5,7 +5,8 @@
 Drift is the distance from the float student on ONNX Runtime over the pictures of a folder. The methods calibrate on
 pictures of the same folder that are left out of the measuring, which is in their favour: ours never saw any of them.
 Speed is the median time of one inference on an input in memory; the models take turns in random order, so that a busy
-minute falls on all of them. Prints Markdown.
+minute falls on all of them, and each is alone in the process: the waiting threads of one runtime would slow another.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -20,15 +21,9 @@ from typing import Any
 import numpy as np
 
 import edge_iqa
-from edge_iqa.benchmarks.ptq_measure import (
-    TURN_SAMPLES,
-    Candidate,
-    Tensor,
-    make_candidate,
-    measure,
-    own_candidates,
-)
+from edge_iqa.benchmarks.ptq_measure import Candidate, Tensor, make_candidate, measure, own_candidates
 from edge_iqa.benchmarks.ptq_methods import METHODS
+from edge_iqa.benchmarks.timing_in_turns import SAMPLES_PER_TURN
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.decode import read_image
 from edge_iqa.errors import EdgeIqaError, ImageError, InvalidInput
@@ -79,7 +74,7 @@ def as_markdown(candidates: Sequence[Candidate]) -> str:
         agreement = "-" if drift.srcc is None else f"{drift.srcc:.5f}"
         measured = [agreement, f"{drift.mae:.4f}", f"{drift.max_abs:.4f}", str(drift.flips), str(drift.distinct_levels)]
         size_kb = sum(len(content) for content in row.files.values()) / 1000
-        measured += [f"{np.median(row.samples_ms):.2f}" if row.samples_ms else "-", f"{size_kb:.0f}"]
+        measured += ["-" if row.p50_ms is None else f"{row.p50_ms:.2f}", f"{size_kb:.0f}"]
         lines.append(f"| {name} | {row.runtime} | " + " | ".join(measured) + " |")
     return "\n".join([*lines, *(["", *reasons] if reasons else [])])
 
@@ -112,7 +107,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=600, help="pictures to measure drift on")
     parser.add_argument("--calibration", type=int, default=CALIBRATION_PICTURES)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=20, help=f"turns of {TURN_SAMPLES} timed inferences per model")
+    rounds_help = f"turns of {SAMPLES_PER_TURN} timed inferences per model"
+    parser.add_argument("--rounds", type=int, default=20, help=rounds_help)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,11 +1,12 @@
-"""Candidates of the post-training comparison: our models and the tools' ones, measured on the same inputs in turns."""
+"""Candidates of the post-training comparison: our models and the tools' ones, measured on the same inputs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from edge_iqa.backends.base import CPU_BACKENDS, Backend, backend_class
 from edge_iqa.benchmarks.drift import Drift, compare_scores
 from edge_iqa.benchmarks.ptq_methods import PtqMethod
+from edge_iqa.benchmarks.timing_in_turns import SAMPLES_PER_TURN, TimedModel, medians_ms
 from edge_iqa.bundle import Bundle
 from edge_iqa.errors import EdgeIqaError, InvalidInput
 from edge_iqa.progress import track
 
 TIMED_INPUTS = 4
-TURN_SETTLE, TURN_SAMPLES = 2, 8
 Tensor = NDArray[np.uint8]
 
 
@@ -34,7 +35,8 @@ class Candidate:
     made_s: float = 0.0
     error: EdgeIqaError | None = None
     drift: Drift | None = None
-    samples_ms: list[float] = field(default_factory=list)
+    p50_ms: float | None = None
+    n_timed: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the row of the JSON; without the files."""
@@ -45,8 +47,8 @@ class Candidate:
             "size_bytes": sum(len(content) for content in self.files.values()),
             "made_s": round(self.made_s, 2),
             "drift": None if self.drift is None else asdict(self.drift),
-            "p50_ms": float(np.median(self.samples_ms)) if self.samples_ms else None,
-            "n_timed": len(self.samples_ms),
+            "p50_ms": self.p50_ms,
+            "n_timed": self.n_timed,
             "error": None if self.error is None else self.error.as_dict(),
         }
 
@@ -85,46 +87,27 @@ def measure(
 
     A model that a runtime refuses, or that gives no score in [0, 1], gets its error; the first one must not.
     """
-    with ExitStack() as stack:
-        loaded = dict(_loaded(candidates, threads, stack))
-        scores: dict[int, list[float]] = {index: [] for index in loaded}
-        for tensor in track(inputs, "scoring"):
-            for index in list(loaded):
-                try:
-                    scores[index].append(loaded[index].infer(tensor))
-                except EdgeIqaError as error:  # a score that is none, for instance
-                    candidates[index].error = error
-                    del loaded[index], scores[index]
-        if 0 not in scores:
-            raise candidates[0].error or InvalidInput("There is no float student to compare with")
-        threshold = float(np.median(scores[0]))
-        reference = f"{candidates[0].name}, {candidates[0].runtime}"
-        for index, found in scores.items():
-            candidates[index].drift = compare_scores(reference, scores[0], found, threshold)
-        random = np.random.default_rng(seed)
-        for _ in track(range(rounds), "timing"):
-            for index in random.permutation(list(loaded)):
-                candidates[index].samples_ms += _turn(loaded[index], inputs[:TIMED_INPUTS])
-
-
-def _loaded(candidates: Sequence[Candidate], threads: int, stack: ExitStack) -> Iterator[tuple[int, Backend]]:
+    scores: dict[int, list[float]] = {}
     for index, candidate in enumerate(candidates):
         if candidate.error is not None:
             continue
         try:
-            backend = backend_class(candidate.runtime)(candidate.files, threads=threads)
-        except EdgeIqaError as error:
+            with closing(_load(candidate, threads)) as backend:
+                scoring = track(inputs, f"{candidate.name}, {candidate.runtime}")
+                scores[index] = [backend.infer(tensor) for tensor in scoring]
+        except EdgeIqaError as error:  # a file that is refused, or a score that is none
             candidate.error = error
-            continue
-        stack.callback(backend.close)
-        yield index, backend
+    if 0 not in scores:
+        raise candidates[0].error or InvalidInput("There is no float student to compare with")
+    threshold = float(np.median(scores[0]))
+    reference = f"{candidates[0].name}, {candidates[0].runtime}"
+    timed = {index: TimedModel(partial(_load, candidates[index], threads), inputs[:TIMED_INPUTS]) for index in scores}
+    times = medians_ms(timed, rounds, seed)
+    for index, found in scores.items():
+        candidates[index].drift = compare_scores(reference, scores[0], found, threshold)
+        candidates[index].p50_ms = times[index]
+        candidates[index].n_timed = rounds * SAMPLES_PER_TURN
 
 
-def _turn(backend: Backend, inputs: Sequence[Tensor]) -> list[float]:
-    samples = []
-    for position in range(TURN_SETTLE + TURN_SAMPLES):
-        tensor = inputs[position % len(inputs)]
-        start = time.perf_counter()
-        backend.infer(tensor)
-        samples.append((time.perf_counter() - start) * 1e3)
-    return samples[TURN_SETTLE:]
+def _load(candidate: Candidate, threads: int) -> Backend:
+    return backend_class(candidate.runtime)(candidate.files, threads=threads)

@@ -9,6 +9,7 @@ differences from the float student are those of fake quantization in PyTorch, wh
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import fx, nn
 
-from edge_iqa.benchmarks.stats_correlation import srocc
-from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.benchmarks.drift import compare_scores
 from edge_iqa.models.memory import keep_freed_memory
+from edge_iqa.models.student import STUDENTS
 from edge_iqa.models.synthesis import SyntheticSet, load_set
-from edge_iqa.models.teacher import normalised
 from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.progress import track
+from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.package import shorten_mantissa
 from edge_iqa.quantize.prepare import fold_batch_norm
@@ -33,23 +34,31 @@ from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import QatStage, read_recipe
 from edge_iqa.quantize.run import evaluation_tensors
 
+THRESHOLD = 0.5
+# float student, what it wants of pixels, pictures, seed → fake-quantized student
+Quantize = Callable[[nn.Module, Normalisation, SyntheticSet, int], fx.GraphModule]
+
 
 @dataclass(frozen=True)
 class Variant:
     """One row: a name, and how the float student is quantized."""
 
     name: str
-    quantize: Callable[[nn.Module, SyntheticSet, int], fx.GraphModule]
+    quantize: Quantize
 
 
 def variants(spec: QatStage) -> Iterator[Variant]:
     """Yield the rows; the first is ``spec`` as it stands, the others change one part of it."""
 
-    def trained(changed: QatStage) -> Callable[[nn.Module, SyntheticSet, int], fx.GraphModule]:
-        return lambda student, data, seed: train_quantized(student, data, changed, seed, lambda *_: None)
+    def trained(changed: QatStage) -> Quantize:
+        return lambda student, pixels, data, seed: train_quantized(
+            student, pixels, data, changed, seed, lambda *_: None
+        )
 
-    def alone(changed: QatStage, *, signed: bool = False) -> Callable[[nn.Module, SyntheticSet, int], fx.GraphModule]:
-        return lambda student, data, seed: rebuilt(student, data, changed, seed, lambda *_: None, signed=signed)
+    def alone(changed: QatStage, *, signed: bool = False) -> Quantize:
+        return lambda student, pixels, data, seed: rebuilt(
+            student, pixels, data, changed, seed, lambda *_: None, signed=signed
+        )
 
     few = max(8, spec.pictures // 4)
     yield Variant(f"{spec.weight_bits}-bit weights, rebuilt, then trained", trained(spec))
@@ -63,9 +72,9 @@ def variants(spec: QatStage) -> Iterator[Variant]:
     yield Variant("weights rounded to the nearest, neither rebuilt nor trained", _nearest(spec))
 
 
-def _nearest(spec: QatStage) -> Callable[[nn.Module, SyntheticSet, int], fx.GraphModule]:
-    def quantize(student: nn.Module, data: SyntheticSet, seed: int) -> fx.GraphModule:
-        prepared = rebuilt(student, data, spec, seed, lambda *_: None)  # its ranges are kept
+def _nearest(spec: QatStage) -> Quantize:
+    def quantize(student: nn.Module, pixels: Normalisation, data: SyntheticSet, seed: int) -> fx.GraphModule:
+        prepared = rebuilt(student, pixels, data, spec, seed, lambda *_: None)  # its ranges are kept
         for name, layer in prepared.named_modules():
             if isinstance(layer, QuantConv2d):
                 own = student.get_submodule(name)
@@ -77,17 +86,15 @@ def _nearest(spec: QatStage) -> Callable[[nn.Module, SyntheticSet, int], fx.Grap
 
 
 @torch.no_grad()
-def scores(network: nn.Module, tensors: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+def scores(network: nn.Module, pixels: Normalisation, tensors: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Return the scores ``(N,)`` of input tensors ``(1, H, W, 3)`` uint8."""
-    pixels = (normalised(torch.from_numpy(tensor), HirqaSLite.mean, HirqaSLite.std) for tensor in tensors)
-    return np.array([float(network(one)) for one in pixels])
+    return np.array([float(network(pixels(torch.from_numpy(tensor)))) for tensor in tensors])
 
 
 def row(name: str, reference: NDArray[np.float64], found: NDArray[np.float64]) -> str:
-    """Return a line of the table: SROCC, mean, 95th percentile and largest difference."""
-    difference = np.abs(found - reference)
-    figures = (difference.mean(), np.quantile(difference, 0.95), difference.max())
-    return f"| {name} | {srocc(found, reference):.5f} | " + " | ".join(f"{figure:.4f}" for figure in figures) + " |"
+    """Return a line of the table: SROCC, mean and largest difference, and flips at ``THRESHOLD``."""
+    drift = compare_scores("float student", reference, found, THRESHOLD)
+    return f"| {name} | {drift.srcc or math.nan:.5f} | {drift.mae:.4f} | {drift.max_abs:.4f} | {drift.flips} |"
 
 
 def main() -> None:
@@ -99,17 +106,18 @@ def main() -> None:
     keep_freed_memory()
     recipe, _ = read_recipe(options.recipe)
     data = load_set(options.work / "photographs")
-    float_student = HirqaSLite().eval()
+    float_student = STUDENTS[recipe.student]().eval()
+    pixels = Normalisation(float_student.mean, float_student.std)
     float_student.load_state_dict(load_file(options.work / "float.safetensors"))
     student = fold_batch_norm(float_student)
     shorten_mantissa(student)
     tensors = evaluation_tensors(data, PreprocessSpec(recipe.height, recipe.width), options.pictures)
-    reference = scores(student, tensors)
-    print("| quantization | SROCC | mean | 95 % | max |")
+    reference = scores(student, pixels, tensors)
+    print(f"| quantization | SROCC | mean | max | flips at {THRESHOLD} |")
     print("| --- | --- | --- | --- | --- |")
     for variant in track(list(variants(recipe.qat_stage)), "ways"):
-        prepared = variant.quantize(student, data, recipe.seed)
-        print(row(variant.name, reference, scores(prepared, tensors)), flush=True)
+        prepared = variant.quantize(student, pixels, data, recipe.seed)
+        print(row(variant.name, reference, scores(prepared, pixels, tensors)), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,14 @@
 The network is convolutions and means, so its graph serves any size that is a multiple of 32; nothing is trained anew.
 DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median of one inference on an input in
 memory; the sizes take turns, so that a busy minute falls on all of them, and each is alone in the process: the waiting
-threads of one runtime would slow another. Prints Markdown; ``--points`` writes the input
-of ``edge_iqa.benchmarks.pareto``.
+threads of one runtime would slow another. Prints Markdown; ``--points`` writes the input of
+``edge_iqa.benchmarks.pareto``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +25,7 @@ from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
 from edge_iqa.backends.openvino import OpenVinoBackend
 from edge_iqa.benchmarks.opinion_tables import pictures_of, read_opinions, read_pairs
 from edge_iqa.benchmarks.stats_correlation import srocc
+from edge_iqa.benchmarks.timing_in_turns import TimedModel, medians_ms
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.decode import read_image
 from edge_iqa.errors import InvalidInput
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 SIZES = (224, 256, 288, 320, 384, 448, 512)
 FASTEST = "openvino int8"
-WARM_UP, SAMPLES_PER_TURN = 5, 25
 
 
 def resized(content: bytes, side: int) -> onnx.ModelProto:
@@ -85,22 +84,6 @@ def agreement(backend: Backend, side: int, data: Path) -> tuple[float, int, int]
     return srocc([judged[row.file] for row in opinions], [row.opinion for row in opinions]), right, len(pairs)
 
 
-def medians_ms(targets: dict[tuple[int, str], Callable[[], Backend]], rounds: int) -> dict[tuple[int, str], float]:
-    """Return the median time of one inference of each, loaded alone and measured in turns."""
-    samples: dict[tuple[int, str], list[float]] = {key: [] for key in targets}
-    rng = np.random.default_rng(0)
-    inputs = {side: rng.integers(0, 256, (1, side, side, 3), np.uint8) for side, _ in targets}
-    for _ in track(range(rounds), "timing"):
-        for key, make in targets.items():
-            with closing(make()) as backend:
-                for turn in range(WARM_UP + SAMPLES_PER_TURN):
-                    begun = time.perf_counter()
-                    backend.infer(inputs[key[0]])
-                    if turn >= WARM_UP:
-                        samples[key].append(1000 * (time.perf_counter() - begun))
-    return {key: float(np.median(values)) for key, values in samples.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print what sizes of the input cost and bring, as Markdown.")
     parser.add_argument("data", type=Path)
@@ -112,14 +95,19 @@ def main() -> None:
     options = parser.parse_args()
     bundle = read_bundle(options.bundle)
     sizes = [int(side) for side in options.sizes.split(",")]
-    targets = {(side, name): make for side in sizes for name, make in makers(bundle, side, options.threads).items()}
+    random = np.random.default_rng(0)
+    targets: dict[tuple[int, str], TimedModel] = {}
+    for side in sizes:
+        noise = random.integers(0, 256, (1, side, side, 3), np.uint8)
+        loaders = makers(bundle, side, options.threads)
+        targets |= {(side, name): TimedModel(load, [noise]) for name, load in loaders.items()}
     times = medians_ms(targets, options.rounds)
     names = list(dict.fromkeys(name for _, name in targets))
     print("| input | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
     print("|" + " --- |" * (3 + len(names)))
     points = []
     for side in sizes:
-        with closing(targets[side, FASTEST]()) as backend:
+        with closing(targets[side, FASTEST].load()) as backend:
             found, right, pairs = agreement(backend, side, options.data)
         measured = " | ".join(f"{times[side, name]:.1f}" for name in names)
         print(f"| {side}x{side} | {found:.3f} | {right}/{pairs} | {measured} |", flush=True)

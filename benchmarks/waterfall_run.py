@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge_iqa.backends.base import backend_class, needed_files, split_backend
 from edge_iqa.benchmarks.camera_path import CAMERA_STEPS
 from edge_iqa.benchmarks.opinion_tables import Opinion
 from edge_iqa.benchmarks.pictures import BenchPicture
@@ -119,10 +120,19 @@ def _stage_of(step: WaterfallStep) -> Stage:
     return Stage(step.step, step.title, step.scores, step.source or "measured", step.not_run, after)
 
 
+def qdq_graph(backends: Iterable[str]) -> str:
+    """Return the int8 graph that targets share: TensorRT's where one of ``backends`` takes it, else the CPU runtimes'.
+
+    ``backends`` are as ``edge_iqa.load`` takes them.
+    """
+    targets = map(split_backend, backends)
+    needed = [needed_files(backend_class(runtime), "int8", device) for runtime, device in targets]
+    return SIGNED if any(SIGNED in files for files in needed) else UNSIGNED
+
+
 def _shared_stages(request: WaterfallRequest, bundle: Bundle) -> dict[str, Stage]:
     spec = bundle.manifest.preprocess
-    on_tensorrt = any("tensorrt" in backend for backend in request.backends.values())
-    with closing(PlainGraph(bundle.files, SIGNED if on_tensorrt else UNSIGNED, request.threads)) as graph:
+    with closing(PlainGraph(bundle.files, qdq_graph(request.backends.values()), request.threads)) as graph:
         keys = []
         for picture in track(request.pictures, "waterfall"):
             tensor = preprocess(picture.load(), spec)

@@ -85,9 +85,22 @@ class AttentionScore(nn.Module):
 class HiRQA(AttentionScore):
     """HiRQA (``depth=50``) or HiRQA-S (``depth=18``); the authors score at full resolution in one pass."""
 
+    backbone: ResNetTrunk
     mean = HIRQA_MEAN
     std = HIRQA_STD
+    map_strides = (16, 32)
 
     def __init__(self, depth: int = 50) -> None:
         backbone = ResNetTrunk(depth)
         super().__init__(backbone, backbone.channels)
+        self.map_channels = (backbone.channels // 2, backbone.channels)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the outputs of the trunk's last two stages, at ``map_strides``."""
+        middle = self.backbone.features[:-1](x)
+        return [middle, self.backbone.features[-1](middle)]
+
+    def read(self, maps: list[Tensor]) -> Tensor:
+        """Return the pooled embedding ``(N, 1024)`` of the last of ``maps``."""
+        out: Tensor = self.global_pool_quality(maps[-1])
+        return out

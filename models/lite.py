@@ -27,7 +27,6 @@ from edge_iqa.models.efficientnet_lite import (
 )
 
 TAPS = (10, 11)  # the last block at stride 16 and the first at stride 32
-STAGE_STRIDES = (16, 32)
 TAIL_BLOCK = 12  # the block that the tail is cut from
 MIDDLE_WIDTH = BLOCK_CHANNELS[TAPS[-1]]
 EXPANDED_WIDTH = 6 * MIDDLE_WIDTH
@@ -55,10 +54,12 @@ class HirqaSLite(nn.Module):
 
     mean = LITE_MEAN
     std = LITE_STD
+    map_strides = (16, 32)
 
     def __init__(self, width: int = TAIL_WIDTH) -> None:
         super().__init__()
         self.trunk = EfficientNetLite0(TAPS)
+        self.map_channels = self.trunk.tap_channels
         self.tail = nn.Sequential(
             SameConv2d(MIDDLE_WIDTH, width, 1),
             nn.BatchNorm2d(width, eps=1e-3),
@@ -70,7 +71,7 @@ class HirqaSLite(nn.Module):
         self.fc = nn.Sequential(nn.Linear(MIDDLE_WIDTH + width, 1), nn.Sigmoid())
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Return the outputs of the trunk's last stages, at ``STAGE_STRIDES``."""
+        """Return the outputs of the trunk's last stages, at ``map_strides``."""
         return cast(list[Tensor], self.trunk(x))
 
     def read(self, maps: list[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edge_iqa.models.synthesis import SyntheticSet
+from edge_iqa.models.teacher import normalised
 
 CUT_GRID = 32  # pixels
 
@@ -26,6 +27,17 @@ class Batch:
     top: list[int]
     left: list[int]
     mirrored: list[bool]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network wants of pixels: uint8 ``(N, H, W, 3)`` → float32 ``(N, 3, H, W)``, as ``normalised`` does it."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        return normalised(pictures, self.mean, self.std)
 
 
 def batches(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_iqa.backends.base import CPU_BACKENDS, backend_class
+from edge_iqa.backends.base import CPU_BACKENDS, Backend, backend_class
 from edge_iqa.benchmarks.drift import compare_scores
+from edge_iqa.benchmarks.plain_graph import SIGNED, TENSORRT_GRAPH, TENSORRT_NOTE, PlainGraph
 from edge_iqa.errors import InvalidInput
 
 _LIMIT = re.compile(r"(srcc|max_abs|mae|flips@[0-9.]+)(>=|<=)([0-9.]+)")
@@ -36,11 +38,15 @@ class Limit:
 
 @dataclass(frozen=True)
 class TargetScores:
-    """Scores of one target ``(N,)`` beside the float student's ``(N,)`` on the same pictures."""
+    """Scores of one target ``(N,)`` beside the float student's ``(N,)`` on the same pictures.
+
+    ``note`` tells people what the target's name does not.
+    """
 
     target: str
     reference: NDArray[np.float64]
     scores: NDArray[np.float64]
+    note: str = ""
 
     def value(self, measure: str) -> float:
         """Return srcc, max_abs, mae, or the number of pictures whose decision at T flips (``flips@T``)."""
@@ -69,21 +75,25 @@ def parse_budget(text: str) -> tuple[Limit, ...]:
 
 
 def measure_drift(files: Mapping[str, bytes], tensors: Sequence[NDArray[np.uint8]]) -> list[TargetScores]:
-    """Score ``tensors`` ``(1, H, W, 3)`` uint8 with the float student and with int8 on every runtime present."""
-    reference = _scores(files, "onnxruntime", "fp32", tensors)
-    return [
-        TargetScores(f"{name} int8", reference, _scores(files, name, "int8", tensors))
+    """Score ``tensors`` ``(1, H, W, 3)`` uint8 with the float student and with int8 on every runtime present.
+
+    TensorRT's graph comes last: ONNX Runtime computes it node by node, for what it means is known without a device.
+    """
+    reference = _scores(_load(files, "onnxruntime", "fp32"), tensors)
+    drifts = [
+        TargetScores(f"{name} int8", reference, _scores(_load(files, name, "int8"), tensors))
         for name in CPU_BACKENDS
         if backend_class(name).unavailable() is None
     ]
+    signed = _scores(PlainGraph(files, SIGNED), tensors)
+    return [*drifts, TargetScores(TENSORRT_GRAPH, reference, signed, TENSORRT_NOTE)]
 
 
-def _scores(
-    files: Mapping[str, bytes], name: str, precision: str, tensors: Sequence[NDArray[np.uint8]]
-) -> NDArray[np.float64]:
+def _load(files: Mapping[str, bytes], name: str, precision: str) -> Backend:
     found = backend_class(name)
-    backend = found({file: files[file] for file in found.artefacts[precision]})
-    try:
-        return np.array([backend.infer(tensor) for tensor in tensors])
-    finally:
-        backend.close()
+    return found({file: files[file] for file in found.artefacts[precision]})
+
+
+def _scores(model: Backend | PlainGraph, tensors: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    with closing(model):
+        return np.array([model.infer(tensor) for tensor in tensors])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_iqa.errors import ResumeRefused
-from edge_iqa.models.lite import STAGE_STRIDES, HirqaSLite
+from edge_iqa.models.student import StudentNetwork
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import TeacherNetwork, normalised
 from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
 from edge_iqa.quantize.batches import Batch, batches
 from edge_iqa.quantize.recipe import FloatStage
+from edge_iqa.quantize.reporting import Trained
 from edge_iqa.quantize.teacher_maps import TeacherMaps
 
 COMPONENTS = 64
 CHECKPOINT_EVERY = 250  # steps
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,13 @@ def order_loss(student: Tensor, teacher: Tensor, least_gap: float = 0.05) -> Ten
 class _Readers(nn.Module):
     """The read-outs that exist only in training: components from the embedding, the teacher's maps from the stages."""
 
-    def __init__(self, student: HirqaSLite, targets: TeacherTargets) -> None:
+    def __init__(self, student: StudentNetwork, targets: TeacherTargets) -> None:
         super().__init__()
-        head, channels = student.fc[0], student.trunk.tap_channels
+        head, channels = student.fc[0], student.map_channels
         assert isinstance(head, nn.Linear)
         self.components = nn.Linear(head.in_features, targets.components.shape[2])
         known = {} if targets.maps is None else dict(zip(targets.maps.strides, targets.maps.channels, strict=True))
-        self.stage = {stride: index for index, stride in enumerate(STAGE_STRIDES) if stride in known}
+        self.stage = {stride: index for index, stride in enumerate(student.map_strides) if stride in known}
         self.maps = nn.ModuleDict(
             {str(stride): nn.Conv2d(channels[index], known[stride], 1) for stride, index in self.stage.items()}
         )
@@ -96,7 +95,7 @@ class _Readers(nn.Module):
         return torch.stack(losses).mean()
 
 
-def freeze_statistics(student: HirqaSLite) -> None:
+def freeze_statistics(student: StudentNetwork) -> None:
     """Keep all batch statistics as pretrained; small batches of one crop size would spoil them."""
     for module in student.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -104,17 +103,20 @@ def freeze_statistics(student: HirqaSLite) -> None:
 
 
 def distill(
-    student: HirqaSLite,
+    student: StudentNetwork,
     data: SyntheticSet,
     targets: TeacherTargets,
     spec: FloatStage,
     seed: int,
-    progress: Progress,
+    progress: Trained,
     *,
+    pretrained: bool = True,
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> None:
     """Train ``student`` in place for ``spec.steps`` steps; ``progress`` gets step, steps and the loss.
+
+    The batch statistics of a ``pretrained`` student stay as they are.
 
     Where a run was stopped, it goes on from ``checkpoint`` if that is of the same run (``made_from``, recipe and data),
     and ends with the same weights as an unbroken one.
@@ -125,7 +127,7 @@ def distill(
     assert isinstance(readers, _Readers)
     parameters = list(network.parameters())
     rates = (spec.trunk_learning_rate, spec.learning_rate)
-    trunk = {*student.trunk.parameters(), *student.tail.parameters()}
+    trunk = {*student.parameters()} - {*student.fc.parameters()}
     groups: list[dict[str, Any]] = [
         {"params": [parameter for parameter in parameters if parameter in trunk]},
         {"params": [parameter for parameter in parameters if parameter not in trunk]},
@@ -137,7 +139,8 @@ def distill(
             run = load_checkpoint(checkpoint, network, optimizer, run)
     logits_wanted, components_wanted = targets.logits.flatten(), targets.components.flatten(0, 1)
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    freeze_statistics(student)
+    if pretrained:
+        freeze_statistics(student)
     for step, batch in enumerate(
         batches(data, spec.batch, spec.crop_size, spec.steps, seed, first_step=run.step), run.step
     ):

@@ -7,22 +7,21 @@ head may spend on distortions that are only synthetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_iqa.models.lite import EXPANDED_WIDTH, MIDDLE_WIDTH, TAIL_WIDTH, HirqaSLite, tail_projection
+from edge_iqa.models.student import StudentNetwork
 from edge_iqa.models.synthesis import SyntheticSet
-from edge_iqa.models.teacher import normalised
+from edge_iqa.quantize.batches import Normalisation
+from edge_iqa.quantize.reporting import Counted
 
 PICTURES = 6000
 PENALTY = 0.1  # per picture, on features of unit deviation
 MENDING_PENALTY = 0.02
 BATCH = 12
-Progress = Callable[[int, int], None]
 
 
 def ridge(features: Tensor, wanted: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
@@ -54,26 +53,26 @@ def read(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     return seen[0], head(seen[0]).squeeze(1)
 
 
-def _pixels(data: SyntheticSet, chosen: NDArray[np.int64]) -> Tensor:
+def _pixels(student: StudentNetwork, data: SyntheticSet, chosen: NDArray[np.int64]) -> Tensor:
     versions = data.pictures.shape[1]
     pictures = np.stack([data.pictures[flat // versions, flat % versions] for flat in chosen])
-    pixels = normalised(torch.from_numpy(pictures), HirqaSLite.mean, HirqaSLite.std)
+    pixels = Normalisation(student.mean, student.std)(torch.from_numpy(pictures))
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
-def embeddings(student: HirqaSLite, data: SyntheticSet, chosen: NDArray[np.int64], progress: Progress) -> Tensor:
+def embeddings(student: StudentNetwork, data: SyntheticSet, chosen: NDArray[np.int64], progress: Counted) -> Tensor:
     """Return what the head reads of the pictures with the flat numbers ``chosen`` ``(N,)``, as ``(N, F)``."""
     rows: list[Tensor] = []
     for first in range(0, len(chosen), BATCH):
-        rows.append(read(student, _pixels(data, chosen[first : first + BATCH]))[0])
+        rows.append(read(student, _pixels(student, data, chosen[first : first + BATCH]))[0])
         progress(min(first + BATCH, len(chosen)), len(chosen))
     return torch.cat(rows)
 
 
 @torch.no_grad()
 def solve_head(
-    student: HirqaSLite, data: SyntheticSet, logits: Tensor, learnt: NDArray[np.bool_], progress: Progress
+    student: StudentNetwork, data: SyntheticSet, logits: Tensor, learnt: NDArray[np.bool_], progress: Counted
 ) -> None:
     """Solve the head of ``student`` for the teacher's ``logits`` of the pictures ``learnt``, both ``(C, V)``."""
     chosen = spread(learnt, PICTURES)
@@ -83,7 +82,7 @@ def solve_head(
 
 @torch.no_grad()
 def from_imagenet(
-    data: SyntheticSet, logits: Tensor, learnt: NDArray[np.bool_], progress: Progress, *, width: int = TAIL_WIDTH
+    data: SyntheticSet, logits: Tensor, learnt: NDArray[np.bool_], progress: Counted, *, width: int = TAIL_WIDTH
 ) -> HirqaSLite:
     """Return a student with ImageNet's features and a head solved like that of ``solve_head``.
 

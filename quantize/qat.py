@@ -20,18 +20,15 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from edge_iqa.errors import ResumeRefused
-from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.synthesis import SyntheticSet
-from edge_iqa.models.teacher import normalised
 from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
-from edge_iqa.quantize.batches import batches
-from edge_iqa.quantize.distill import Progress
+from edge_iqa.quantize.batches import Normalisation, batches
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.head import read
 from edge_iqa.quantize.prepare import pixel_step, prepare
 from edge_iqa.quantize.recipe import QatStage
-from edge_iqa.quantize.reconstruct import Progress as Rebuilding
 from edge_iqa.quantize.reconstruct import reconstruct
+from edge_iqa.quantize.reporting import Counted, Trained
 
 CHECKPOINT_EVERY = 50  # steps
 PORTION = 8  # pictures
@@ -39,25 +36,33 @@ _PICTURES_FOR_SPREAD = 128
 
 
 def rebuilt(
-    student: nn.Module, data: SyntheticSet, spec: QatStage, seed: int, progress: Rebuilding, *, signed: bool = False
+    student: nn.Module,
+    pixels: Normalisation,
+    data: SyntheticSet,
+    spec: QatStage,
+    seed: int,
+    progress: Counted,
+    *,
+    signed: bool = False,
 ) -> fx.GraphModule:
     """Return the student with ranges and integer weights set layer by layer; ``student`` itself stays as it is.
 
-    With ``signed``, all activations are as TensorRT demands them.
+    ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them.
     """
-    prepared = _prepare(student, spec, signed=signed)
-    reconstruct(prepared, _pictures(data, spec, seed, spec.pictures), progress)
+    prepared = _prepare(student, pixels, spec, signed=signed)
+    reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), progress)
     return prepared
 
 
 def train_quantized(
     student: nn.Module,
+    pixels: Normalisation,
     data: SyntheticSet,
     spec: QatStage,
     seed: int,
-    progress: Progress,
+    progress: Trained,
     *,
-    rebuilding: Rebuilding = lambda *_: None,
+    rebuilding: Counted = lambda *_: None,
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> fx.GraphModule:
@@ -67,7 +72,7 @@ def train_quantized(
     """
     torch.manual_seed(seed)
     student.eval()
-    prepared = _prepare(student, spec)
+    prepared = _prepare(student, pixels, spec)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = [layer.weight for layer in layers]
     others = [parameter for parameter in prepared.parameters() if all(parameter is not weight for weight in weights)]
@@ -78,19 +83,19 @@ def train_quantized(
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
             run = load_checkpoint(checkpoint, prepared, optimizer, run)
     if run.step == 0:
-        reconstruct(prepared, _pictures(data, spec, seed, spec.pictures), rebuilding)
+        reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), rebuilding)
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
     with torch.no_grad():
-        shown = _pictures(data, spec, seed, min(spec.pictures, _PICTURES_FOR_SPREAD))
+        shown = _pictures(pixels, data, spec, seed, min(spec.pictures, _PICTURES_FOR_SPREAD))
         spread = torch.cat([read(student, batch)[0] for batch in shown]).std(0).clamp(min=1e-3)
     drawn = batches(data, spec.batch, spec.crop_size, spec.steps, seed + 1, first_step=run.step)
     for step, batch in enumerate(drawn, run.step):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
-        pixels = normalised(batch.pixels, HirqaSLite.mean, HirqaSLite.std)
+        pictures = pixels(batch.pixels)
         with torch.no_grad():
-            features, wanted = read(student, pixels)
-        rounded, logits = read(prepared, pixels)
+            features, wanted = read(student, pictures)
+        rounded, logits = read(prepared, pictures)
         loss = F.smooth_l1_loss(logits, wanted, beta=0.1)
         loss = loss + spec.feature_weight * ((rounded - features) / spread).square().mean()
         optimizer.zero_grad()
@@ -102,16 +107,16 @@ def train_quantized(
     return prepared
 
 
-def _prepare(student: nn.Module, spec: QatStage, *, signed: bool = False) -> fx.GraphModule:
+def _prepare(student: nn.Module, pixels: Normalisation, spec: QatStage, *, signed: bool = False) -> fx.GraphModule:
     return prepare(
         student,
         weight_bits=spec.weight_bits,
         float_prefixes=spec.float_layers,
-        input_step=pixel_step(HirqaSLite.mean, HirqaSLite.std),
+        input_step=pixel_step(pixels.mean, pixels.std),
         signed=signed,
     ).eval()
 
 
-def _pictures(data: SyntheticSet, spec: QatStage, seed: int, count: int) -> list[Tensor]:
+def _pictures(pixels: Normalisation, data: SyntheticSet, spec: QatStage, seed: int, count: int) -> list[Tensor]:
     drawn = batches(data, PORTION, spec.crop_size, math.ceil(count / PORTION), seed)
-    return [normalised(batch.pixels, HirqaSLite.mean, HirqaSLite.std) for batch in drawn]
+    return [pixels(batch.pixels) for batch in drawn]

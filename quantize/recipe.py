@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_iqa.errors import InvalidInput
+from edge_iqa.models.student import LITE_STUDENT, RESNET_STUDENT, STUDENTS
 from edge_iqa.models.synthesis import SynthesisSpec
 from edge_iqa.spec import from_document
 
@@ -16,7 +17,8 @@ else:
     import tomli as tomllib
 
 SCHEMA_VERSION = 1
-IMAGENET, SHIPPED = "imagenet", "shipped"
+IMAGENET, SHIPPED, RANDOM, WEIGHTS = "imagenet", "shipped", "random", "weights"
+STARTS = {LITE_STUDENT: (IMAGENET, SHIPPED), RESNET_STUDENT: (RANDOM, WEIGHTS)}
 _FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -63,7 +65,8 @@ class QatStage:
 class Recipe:
     """One run of ``edge-iqa quantize``; ``height`` and ``width`` are the student's input in pixels.
 
-    ``start`` is where the float student starts: ``imagenet``, or ``shipped``, the weights of the shipped student.
+    ``start`` is where the float student starts: ``imagenet``, or ``shipped``, the weights of the shipped student; that
+    of ``hirqa-s`` ``random``, or ``weights``, a file that is given with the run.
     With ``stage_scores`` the bundle carries what teacher, float student and fake-quantized student say of the
     embedded pictures, so that a device without torch can show the whole waterfall of drift.
     """
@@ -75,6 +78,7 @@ class Recipe:
     height: int = 384
     width: int = 384
     seed: int = 0
+    student: str = LITE_STUDENT
     start: str = IMAGENET
     stage_scores: bool = False
     data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=()))
@@ -85,11 +89,16 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def read_recipe(name_or_path: str) -> tuple[Recipe, str]:
+def read_recipe(name_or_path: str, student: str | None = None) -> tuple[Recipe, str]:
     """Return a recipe and its text, by shipped name or by path.
 
+    Where ``student`` is given it must be a recipe of that student; ``quick`` and ``full`` are then the student's own.
     Raises InvalidInput where there is none, where it is not TOML, or where a value does not fit.
     """
+    if student is not None and student not in STUDENTS:
+        raise InvalidInput(f"There is no student {student!r}", fix=f"one of: {', '.join(STUDENTS)}")
+    if f"{student}-{name_or_path}" in recipe_names():
+        name_or_path = f"{student}-{name_or_path}"
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
     if not path.is_file():
         raise InvalidInput(
@@ -107,6 +116,13 @@ def read_recipe(name_or_path: str) -> tuple[Recipe, str]:
             why=f"this version of edge-iqa reads {SCHEMA_VERSION}",
         )
     recipe = from_document(Recipe, document, path.name)
-    if recipe.start not in (IMAGENET, SHIPPED):
-        raise InvalidInput(f"{path.name} starts from {recipe.start!r}", fix=f"{IMAGENET!r} or {SHIPPED!r}")
+    if recipe.student not in STUDENTS:
+        raise InvalidInput(f"{path.name} has the student {recipe.student!r}", fix=f"one of: {', '.join(STUDENTS)}")
+    if student not in (None, recipe.student):
+        raise InvalidInput(f"{path.name} is a recipe of {recipe.student}, not of {student}")
+    if recipe.start not in STARTS[recipe.student]:
+        raise InvalidInput(
+            f"{path.name} starts from {recipe.start!r}",
+            fix=f"{recipe.student} starts from {' or '.join(map(repr, STARTS[recipe.student]))}",
+        )
     return recipe, text

@@ -11,7 +11,7 @@ convolutions, is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.reporting import Counted
 
 DAMPING = 0.01  # of the mean of an input's variances
 RANGE_PARTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _RANGE_BATCHES = 8
 _LEAST_VARIANCE = 1e-10
-Progress = Callable[[int, int], None]
+_BLOCK = 128  # inputs whose errors are handed on together: the same numbers, fewer passes over memory
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Moments:
 
 
 @torch.no_grad()
-def reconstruct(prepared: fx.GraphModule, pictures: Sequence[Tensor], progress: Progress = lambda *_: None) -> None:
+def reconstruct(prepared: fx.GraphModule, pictures: Sequence[Tensor], progress: Counted = lambda *_: None) -> None:
     """Set every range and weight of a network from ``prepare``, in place.
 
     ``pictures`` are normalised ``(N, 3, H, W)`` batches; the maps of two layers of all of them are held at a time.
@@ -153,11 +154,15 @@ def _round_in_turn(weight: Tensor, covariance: Tensor, scale: Tensor, most: int)
     factor = torch.linalg.cholesky(inverse, upper=True)
     left = weight.gather(2, order[:, None].expand_as(weight))
     result = torch.empty_like(left)
-    for place in range(left.shape[2]):
-        steps = torch.clamp(torch.round(left[:, :, place] / scale), -most, most)
-        result[:, :, place] = steps * scale
-        error = (left[:, :, place] - result[:, :, place]) / factor[:, place, place, None]
-        left[:, :, place + 1 :] -= error[:, :, None] * factor[:, place, None, place + 1 :]
+    errors = torch.empty_like(left)
+    for first in range(0, left.shape[2], _BLOCK):
+        end = min(first + _BLOCK, left.shape[2])
+        for place in range(first, end):
+            steps = torch.clamp(torch.round(left[:, :, place] / scale), -most, most)
+            result[:, :, place] = steps * scale
+            errors[:, :, place] = (left[:, :, place] - result[:, :, place]) / factor[:, place, place, None]
+            left[:, :, place + 1 : end] -= errors[:, :, place, None] * factor[:, place, None, place + 1 : end]
+        left[:, :, end:] -= errors[:, :, first:end] @ factor[:, first:end, end:]
     return result.gather(2, order.argsort(dim=1)[:, None].expand_as(weight))
 
 

@@ -26,6 +26,7 @@ VERBS = {
     "quantize": "Distill a teacher into an int8 student for every runtime.",
     "verify": "Check a bundle's golden pictures on every runtime of this machine.",
     "export": "Write a bundle's models as plain files for use without edge-iqa.",
+    "slim": "Write a smaller bundle, with the models of some runtimes only.",
     "train": "Train a teacher from a folder of photographs, without human scores.",
     "import": "Convert a HiRQA or HiRQA-S checkpoint of the authors to safetensors.",
     "doctor": "Say what this machine can run, what is missing, and how to mend it.",

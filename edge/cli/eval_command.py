@@ -42,7 +42,9 @@ def command(
     ] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="A classical measure in the same table: laplacian, tenengrad or brisque; may be repeated."),
+        typer.Option(
+            help="A classical measure in the same table: laplacian, tenengrad, brisque or niqe; may be repeated."
+        ),
     ] = None,
     only_baselines: Annotated[
         bool, typer.Option("--only-baselines", help="Evaluate the baselines alone, without a bundle or network.")

@@ -22,9 +22,15 @@ def command(
             "the embedded one by default."
         ),
     ] = None,
-    student: Annotated[str, typer.Option(help="hirqa-s-lite.")] = "hirqa-s-lite",
+    student: Annotated[str | None, typer.Option(help="hirqa-s-lite or hirqa-s; that of the recipe by default.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Float weights of hirqa-s to start from, a .safetensors from 'import' or 'train'."),
+    ] = None,
     recipe: Annotated[str, typer.Option(help="quick, full, or a recipe file.")] = "quick",
-    budget: Annotated[str, typer.Option(help="Bars for every runtime, e.g. srcc>=0.99,max_abs<=0.05.")] = "",
+    budget: Annotated[
+        str, typer.Option(help="Bars for every runtime and TensorRT's graph, e.g. srcc>=0.99,max_abs<=0.05.")
+    ] = "",
     work: Annotated[
         Path | None,
         typer.Option(help="Keep distorted photographs and the float student here, to go on from."),
@@ -51,12 +57,10 @@ def command(
     from edge_iqa.models.synthesis import find_photographs
     from edge_iqa.quantize.budget import parse_budget
     from edge_iqa.quantize.recipe import read_recipe
-    from edge_iqa.quantize.run import STUDENT, plan, quantize
+    from edge_iqa.quantize.run import plan, quantize
 
-    if student != STUDENT:
-        raise InvalidInput(f"The student {student!r} cannot be trained by this version", fix=f"use --student {STUDENT}")
     limits = parse_budget(budget)
-    spec, text = read_recipe(recipe)
+    spec, text = read_recipe(recipe, student)
     folder = photographs_folder() if images is None else images
     if dry_run:
         print(json.dumps(plan(spec, len(find_photographs(folder))), indent=1))
@@ -70,6 +74,7 @@ def command(
             spec,
             text,
             output,
+            weights=weights,
             budget=limits,
             work=work,
             report=progress.report,
@@ -77,9 +82,10 @@ def command(
     print(f"{result.bundle} ({result.size_bytes / 1e6:.1f} MB)")
     print(f"drift from the float student over {len(result.drifts[0].scores)} pictures:")
     for drift in result.drifts:
+        note = f"   ({drift.note})" if drift.note else ""
         print(
             f"  {drift.target:<18} SROCC {drift.value('srcc'):.4f}   mean {drift.value('mae'):.4f}   "
-            f"max {drift.value('max_abs'):.4f}"
+            f"max {drift.value('max_abs'):.4f}{note}"
         )
     for layer in result.kept_float:
         print(f"  kept float for the budget: {layer}")

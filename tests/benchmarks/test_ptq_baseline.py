@@ -14,8 +14,9 @@ from edge_iqa.benchmarks import ptq_baseline
 from edge_iqa.benchmarks.int8_coverage import RUNTIMES
 from edge_iqa.benchmarks.pictures import embedded_photographs
 from edge_iqa.benchmarks.ptq_baseline import as_markdown, read_inputs
-from edge_iqa.benchmarks.ptq_measure import TURN_SAMPLES, Candidate, make_candidate, measure
+from edge_iqa.benchmarks.ptq_measure import Candidate, make_candidate, measure
 from edge_iqa.benchmarks.ptq_methods import METHODS, PtqMethod
+from edge_iqa.benchmarks.timing_in_turns import SAMPLES_PER_TURN
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.errors import InvalidInput, MissingDependency
 
@@ -60,7 +61,9 @@ def test_method_gives_an_int8_model_with_scores_near_the_float_ones(
     assert made.error is None, made.error
     assert made.drift is not None
     assert 0 < made.drift.max_abs < 0.4
-    assert len(made.samples_ms) == TURN_SAMPLES
+    assert made.n_timed == SAMPLES_PER_TURN
+    assert made.p50_ms is not None
+    assert made.p50_ms > 0
 
 
 def test_what_fails_is_a_row_with_its_reason(bundle: Bundle, inputs: tuple[list[np.ndarray], list[np.ndarray]]) -> None:

@@ -17,7 +17,7 @@ from edge_iqa.benchmarks.run import BenchOutcome, BenchRequest, run_bench
 from edge_iqa.benchmarks.sampling import SamplingPlan
 from edge_iqa.benchmarks.stage_file import STAGE_FILE, look_up, read_stage_scores, stage_file, tensor_key
 from edge_iqa.benchmarks.waterfall import SHARED_STAGES, Stage, build_waterfall, human_agreement
-from edge_iqa.benchmarks.waterfall_run import match_opinions, with_teacher
+from edge_iqa.benchmarks.waterfall_run import match_opinions, qdq_graph, with_teacher
 from edge_iqa.bundle import read_bundle, write_bundle
 from edge_iqa.errors import BundleRefused, DatasetError, InvalidInput
 from edge_iqa.preprocess import preprocess
@@ -97,9 +97,25 @@ def test_a_graph_that_is_not_there_or_cannot_run_gives_a_reason(sharpness_bundle
     graph.score(np.zeros((1, 24, 32, 3), np.uint8))
     assert graph.reason is None
     assert graph.scores == [0.0]
+    assert graph.infer(np.zeros((1, 24, 32, 3), np.uint8)) == 0.0
     graph.score(np.zeros((1, 8, 8, 3), np.uint8))
     assert "cannot run" in (graph.reason or "")
     assert graph.scores == []
+    with pytest.raises(BundleRefused, match="cannot run"):
+        graph.infer(np.zeros((1, 24, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("backends", "graph"),
+    [
+        (["onnxruntime", "openvino", "openvino:gpu", "tflite", "onnxruntime:cuda"], UNSIGNED),
+        (["onnxruntime", "tensorrt"], SIGNED),
+        (["onnxruntime", "tensorrt:dla0"], SIGNED),
+        (["onnxruntime", "onnxruntime:tensorrt"], SIGNED),
+    ],
+)
+def test_the_shared_int8_graph_is_the_one_that_the_targets_declare(backends: list[str], graph: str) -> None:
+    assert qdq_graph(backends) == graph
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def test_wrong_use_is_2(evaluate: Run, dataset: Path, options: list[str], tmp_pa
         ([*scores, *root, *options, "--model", str(tmp_path / "none.safetensors")], "--bundle and --model"),
         ([*scores, *root, *options, "--baseline", "laplacian", "--only-baselines"], "--only-baselines"),
         ([*scores, *root, "--only-baselines"], "--only-baselines"),
-        ([*scores, *root, "--baseline", "niqe"], "laplacian, tenengrad"),
+        ([*scores, *root, "--baseline", "piqe"], "laplacian, tenengrad, brisque, niqe"),
         ([*scores, *root, "--dataset", "live"], "--csv or --pairs"),
         (["--sanity", *scores, *root], "--sanity"),
         (["--sanity", "--predictions", str(tmp_path / "p.csv")], "--sanity"),

@@ -12,16 +12,18 @@ import torch
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.synthesis import VERSIONS, SynthesisSpec, SyntheticSet
 from edge_iqa.quantize import distill as distill_module
-from edge_iqa.quantize.batches import batches
+from edge_iqa.quantize.batches import Normalisation, batches
 from edge_iqa.quantize.distill import TeacherTargets, distill
 from edge_iqa.quantize.qat import train_quantized
 from edge_iqa.quantize.recipe import FloatStage, QatStage
+from edge_iqa.quantize.reporting import Trained
 from edge_iqa.quantize.teacher_maps import TeacherMaps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CROPS, SIDE = 3, 96
 FLOAT = FloatStage(steps=6, batch=4, crop_size=64)
+PIXELS = Normalisation(HirqaSLite.mean, HirqaSLite.std)
 QAT = QatStage(steps=4, batch=4, crop_size=64, pictures=8)
 
 
@@ -91,7 +93,7 @@ class _Stopped(Exception):
     pass
 
 
-def _stop_at(last: int) -> distill_module.Progress:
+def _stop_at(last: int) -> Trained:
     def note(step: int, steps: int, loss: float) -> None:
         if step > last:
             raise _Stopped
@@ -136,11 +138,11 @@ def test_map_and_feature_terms_reach_the_weights(data: SyntheticSet, targets: Te
 
 def test_a_stopped_quantization_ends_with_the_weights_of_an_unbroken_one(data: SyntheticSet, tmp_path: Path) -> None:
     student = _student()
-    unbroken = train_quantized(student, data, QAT, 0, lambda *_: None)
+    unbroken = train_quantized(student, PIXELS, data, QAT, 0, lambda *_: None)
     path = tmp_path / "qat.safetensors"
-    train_quantized(student, data, QAT, 0, lambda *_: None, checkpoint=path)
+    train_quantized(student, PIXELS, data, QAT, 0, lambda *_: None, checkpoint=path)
     steps: list[int] = []
-    resumed = train_quantized(student, data, QAT, 0, lambda step, *_: steps.append(step), checkpoint=path)
+    resumed = train_quantized(student, PIXELS, data, QAT, 0, lambda step, *_: steps.append(step), checkpoint=path)
     assert steps == []
     for name, value in unbroken.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_iqa.errors import InvalidInput, UnknownKey
-from edge_iqa.quantize.budget import TargetScores, parse_budget
+from edge_iqa.assets import photographs_folder
+from edge_iqa.bundle import default_bundle_path, read_bundle
+from edge_iqa.decode import read_image
+from edge_iqa.errors import BundleRefused, InvalidInput, UnknownKey
+from edge_iqa.models.synthesis import find_photographs
+from edge_iqa.preprocess import preprocess
+from edge_iqa.quantize.budget import TargetScores, measure_drift, parse_budget
 from edge_iqa.quantize.recipe import read_recipe, recipe_names
 
 
@@ -45,7 +50,7 @@ def test_broken_recipes_are_named(tmp_path: Path, text: str, words: str) -> None
 def test_a_missing_recipe_names_the_shipped_ones() -> None:
     with pytest.raises(InvalidInput) as caught:
         read_recipe("fulll")
-    assert "full, quick" in caught.value.fix
+    assert all(name in caught.value.fix for name in recipe_names())
 
 
 def test_budget_holds_and_misses() -> None:
@@ -58,6 +63,21 @@ def test_budget_holds_and_misses() -> None:
     assert not flips.holds(drift)  # 0.6 became 0.45
     assert str(largest) == "max_abs<=0.1"
     assert drift.value("flips@0.5") == 1
+
+
+def test_drift_is_measured_of_the_graph_for_tensorrt_too() -> None:
+    bundle = read_bundle(default_bundle_path())
+    photographs = find_photographs(photographs_folder())[:3]
+    tensors = [preprocess(read_image(path), bundle.manifest.preprocess) for path in photographs]
+    drifts = measure_drift(bundle.files, tensors)
+    assert drifts[-1].target == "tensorrt graph"
+    assert "not on a device" in drifts[-1].note
+    assert not any("tensorrt" in drift.target for drift in drifts[:-1])
+    for drift in drifts:
+        assert 0 < drift.value("max_abs") < 0.1
+    without = {name: content for name, content in bundle.files.items() if name != "model.int8.onnx"}
+    with pytest.raises(BundleRefused, match=r"no model\.int8\.onnx"):
+        measure_drift(without, tensors[:1])
 
 
 @pytest.mark.parametrize("text", ["srcc<=0.9", "max_abs>=0.1", "speed<=3", "srcc>=high", "flips<=1"])

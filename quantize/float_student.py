@@ -1,0 +1,134 @@
+"""The float student of a run: where it starts, what the teacher makes of it, kept on disk for the next run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from edge_iqa.errors import InvalidInput
+from edge_iqa.models.checkpoint import load_network
+from edge_iqa.models.lite import HirqaSLite
+from edge_iqa.models.student import STUDENTS, StudentNetwork
+from edge_iqa.models.synthesis import SyntheticSet, hash_files
+from edge_iqa.models.teacher import TeacherSpec, learnt_from
+from edge_iqa.quantize.distill import TeacherTargets, distill
+from edge_iqa.quantize.head import from_imagenet, solve_head
+from edge_iqa.quantize.recipe import IMAGENET, RANDOM, SHIPPED, Recipe
+from edge_iqa.quantize.reporting import Report
+from edge_iqa.quantize.teacher_pass import collect_targets
+from edge_iqa.quantize.teacher_source import TeacherSource
+
+
+@dataclass(frozen=True)
+class FloatStudent:
+    """A float student in evaluation mode, and the key of everything that it was made from."""
+
+    network: StudentNetwork
+    key: str
+
+
+def is_taught(recipe: Recipe, weights: Path | None) -> bool:
+    """Tell whether a run asks the teacher: where the student is distilled, or its head is solved."""
+    return recipe.float_stage.steps > 0 or (recipe.start == IMAGENET and weights is None)
+
+
+def make_float_student(
+    recipe: Recipe,
+    data: SyntheticSet,
+    teacher: TeacherSource | None,
+    folder: Path,
+    report: Report,
+    *,
+    weights: Path | None = None,
+) -> FloatStudent:
+    """Return the student that ``recipe`` makes, from ``folder`` if the same run made it there before.
+
+    ``weights`` is what it starts from, in place of the recipe's start; ``teacher`` may be None where none is asked
+    (``is_taught``).
+    """
+    start = recipe.start if weights is None else f"{weights.name} {hash_files([weights])}"
+    taught_by = None if teacher is None else teacher.sha256
+    key = f"{taught_by} {start} {recipe.float_stage!r} {recipe.seed} {data.spec!r} {data.data_sha256}"
+    path = folder / "float.safetensors"
+    stored = _read_cache(path, key)
+    if stored is not None:
+        network = STUDENTS[recipe.student]()
+        network.load_state_dict(stored)
+        return FloatStudent(network.eval(), key)
+
+    def solving(done: int, total: int) -> None:
+        report("solving the head", done, total, None)
+
+    learnt = learnt_from(data, TeacherSpec())
+    targets: TeacherTargets | None = None
+    if teacher is not None:
+        targets = collect_targets(
+            teacher,
+            data,
+            folder / "teacher",
+            f"{teacher.sha256} {data.spec!r} {data.data_sha256}",
+            lambda done, total: report("asking the teacher", done, total, None),
+            asked=None if recipe.float_stage.steps else learnt,
+        )
+    torch.manual_seed(recipe.seed)
+    if weights is None and recipe.start == IMAGENET:
+        assert targets is not None
+        network = from_imagenet(data, targets.logits, learnt, solving)
+    else:
+        network = _started(recipe, weights)
+    if recipe.float_stage.steps:
+        assert targets is not None
+        distill(
+            network,
+            data,
+            targets,
+            recipe.float_stage,
+            recipe.seed,
+            lambda step, total, loss: report("distilling", step, total, loss),
+            pretrained=weights is not None or recipe.start != RANDOM,
+            checkpoint=folder / "float.checkpoint.safetensors",
+            made_from=key,
+        )
+        if weights is None and recipe.start in (IMAGENET, RANDOM):
+            solve_head(network, data, targets.logits, learnt, solving)
+    _write_cache(path, key, network.state_dict())
+    return FloatStudent(network.eval(), key)
+
+
+def _started(recipe: Recipe, weights: Path | None) -> StudentNetwork:
+    student = STUDENTS[recipe.student]()
+    if weights is not None:
+        found, name, _ = load_network(weights)
+        if name != recipe.student:
+            raise InvalidInput(
+                f"{weights.name} holds {name}, not the student {recipe.student}",
+                fix="give a checkpoint of the student's own network, or make it the teacher",
+            )
+        student.load_state_dict(found.state_dict())
+    elif recipe.start == SHIPPED:
+        assert isinstance(student, HirqaSLite)
+        student.load_shipped()
+    elif recipe.start != RANDOM:
+        raise InvalidInput(
+            f"The recipe {recipe.name} needs float weights to start from",
+            fix="give --weights FILE, a .safetensors from 'edge-iqa import', or take a recipe that trains from random",
+        )
+    return student.eval()
+
+
+def _read_cache(path: Path, key: str) -> dict[str, torch.Tensor] | None:
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as stored:
+        if (stored.metadata() or {}).get("made_from") != key:
+            return None
+        return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def _write_cache(path: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata={"made_from": key})
