@@ -50,7 +50,7 @@ def rebuilt(
     ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them.
     """
     prepared = _prepare(student, pixels, spec, signed=signed)
-    reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), progress)
+    reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), progress, solve=spec.rebuild)
     return prepared
 
 
@@ -83,7 +83,7 @@ def train_quantized(
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
             run = load_checkpoint(checkpoint, prepared, optimizer, run)
     if run.step == 0:
-        reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), rebuilding)
+        reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), rebuilding, solve=spec.rebuild)
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
     with torch.no_grad():
         shown = _pictures(pixels, data, spec, seed, min(spec.pictures, _PICTURES_FOR_SPREAD))

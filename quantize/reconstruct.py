@@ -51,10 +51,17 @@ class _Moments:
 
 
 @torch.no_grad()
-def reconstruct(prepared: fx.GraphModule, pictures: Sequence[Tensor], progress: Counted = lambda *_: None) -> None:
+def reconstruct(
+    prepared: fx.GraphModule,
+    pictures: Sequence[Tensor],
+    progress: Counted = lambda *_: None,
+    *,
+    solve: bool = True,
+) -> None:
     """Set every range and weight of a network from ``prepare``, in place.
 
     ``pictures`` are normalised ``(N, 3, H, W)`` batches; the maps of two layers of all of them are held at a time.
+    Without ``solve`` only ranges are set: the weights stay the trained ones, rounded to the nearest.
     """
     modules = dict(prepared.named_modules())
     nodes = [node for node in prepared.graph.nodes if node.op != "output"]
@@ -69,7 +76,8 @@ def reconstruct(prepared: fx.GraphModule, pictures: Sequence[Tensor], progress: 
         elif isinstance(module, QuantConv2d):
             assert source is not None
             wanted = [module.unrounded(x) for x in source[0]]
-            _solve(module, _moments(module, source[1], wanted))
+            if solve:
+                _solve(module, _moments(module, source[1], wanted))
             values[node] = (wanted, [module(x) for x in source[1]])
         elif isinstance(module, ActivationFakeQuant):
             assert source is not None

@@ -2,122 +2,151 @@
 
 from __future__ import annotations
 
-import dataclasses
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
 
-import edge_iqa
 from edge_iqa.assets import photographs_folder
-from edge_iqa.backends.base import CPU_BACKENDS
-from edge_iqa.bundle import Bundle, read_bundle
+from edge_iqa.backends.base import CPU_BACKENDS, backend_class
 from edge_iqa.decode import read_image
 from edge_iqa.errors import InvalidInput
-from edge_iqa.models.checkpoint import EMBEDDED_TEACHER, import_authors_checkpoint, load_network, save_network
-from edge_iqa.models.hirqa import HiRQA
+from edge_iqa.export.openvino import to_openvino
+from edge_iqa.export.qdq import round_biases, unsigned_dialect
+from edge_iqa.export.tflite import onnx_to_tflite
+from edge_iqa.models.checkpoint import import_authors_checkpoint, save_network
+from edge_iqa.models.hirqa import HIRQA_MEAN, HIRQA_STD, HiRQA
 from edge_iqa.models.student import RESNET_STUDENT
 from edge_iqa.models.synthesis import VERSIONS, SynthesisSpec, SyntheticSet, find_photographs
-from edge_iqa.models.teacher import normalised
 from edge_iqa.models.trunk_teachers import Ranker
 from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.quantize.batches import Normalisation
+from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.distill import TeacherTargets, distill
+from edge_iqa.quantize.float_student import is_taught, make_float_student
+from edge_iqa.quantize.freeze import export_float, export_int8
+from edge_iqa.quantize.prepare import prepare
 from edge_iqa.quantize.recipe import RANDOM, WEIGHTS, FloatStage, QatStage, Recipe, read_recipe
-from edge_iqa.quantize.run import plan, quantize
+from edge_iqa.quantize.reconstruct import reconstruct
+from edge_iqa.quantize.run import plan
 
+PIXELS = Normalisation(HIRQA_MEAN, HIRQA_STD)
+SIDE = 64
 RECIPE = Recipe(
     schema_version=1,
     name="tiny",
     student=RESNET_STUDENT,
     start=WEIGHTS,
     float_stage=FloatStage(steps=0),
-    # the widest layers take a minute each to rebuild; they are of the same kind as the others
-    qat_stage=QatStage(
-        steps=1, batch=2, crop_size=64, pictures=16, float_layers=("backbone.features.6", "backbone.features.7")
-    ),
-    height=64,
-    width=96,
-    data=SynthesisSpec(crop_size=64, metrics=()),
+    qat_stage=QatStage(steps=0),
+    height=SIDE,
+    width=SIDE,
+    data=SynthesisSpec(crop_size=SIDE, metrics=()),
 )
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[NDArray[np.uint8]]:
-    return [read_image(path) for path in find_photographs(photographs_folder())[:2]]
+def data() -> SyntheticSet:
+    """Return a set of random pictures."""
+    rng = np.random.default_rng(0)
+    known = np.zeros((1, VERSIONS), int)
+    pictures = rng.integers(0, 256, (1, VERSIONS, SIDE, SIDE, 3), np.uint8)
+    return SyntheticSet(pictures, known, known, [[() for _ in range(VERSIONS)]], {}, [""], RECIPE.data, "sha")
 
 
 @pytest.fixture(scope="module")
-def weights(pictures: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return what ``import`` makes of a checkpoint in the authors' layout, whose head tells two pictures apart."""
+def tensors() -> list[NDArray[np.uint8]]:
+    """Return input tensors: a photograph, and noise."""
+    photograph = read_image(find_photographs(photographs_folder())[0])
+    noise = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    return [preprocess(photograph, PreprocessSpec(SIDE, SIDE)), noise]
+
+
+@pytest.fixture(scope="module")
+def network(tensors: list[NDArray[np.uint8]]) -> HiRQA:
+    """Return a random HiRQA-S whose head tells the two tensors apart."""
     torch.manual_seed(3)
-    folder = tmp_path_factory.mktemp("weights")
-    network = HiRQA(18).eval()
-    pixels = [torch.from_numpy(preprocess(picture, PreprocessSpec(64, 96))) for picture in pictures]
+    made = HiRQA(18).eval()
     with torch.no_grad():
-        first, second = (network.features(normalised(one, network.mean, network.std))[0] for one in pixels)
+        first, second = (made.features(PIXELS(torch.from_numpy(tensor)))[0] for tensor in tensors)
         apart = 2 * (first - second) / (first - second).square().sum()
-        network.fc[0].weight.copy_(apart[None])
-        network.fc[0].bias.copy_(-(apart @ (first + second) / 2)[None])
-    torch.save({"model_state_dict": network.state_dict()}, folder / "S.pth")
-    path = folder / "s.safetensors"
-    save_network(import_authors_checkpoint(folder / "S.pth"), RESNET_STUDENT, path, {})
-    return path
+        made.fc[0].weight.copy_(apart[None])
+        made.fc[0].bias.copy_(-(apart @ (first + second) / 2)[None])
+    return made
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for path in find_photographs(photographs_folder())[:2]:
-        (folder / path.name).symlink_to(path)
-    return folder
+def _scores(network: torch.nn.Module, tensors: list[NDArray[np.uint8]]) -> list[float]:
+    with torch.no_grad():
+        return [float(network(PIXELS(torch.from_numpy(tensor)))) for tensor in tensors]
 
 
-@pytest.fixture(scope="module")
-def made(weights: Path, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, set[str]]:
-    stages: set[str] = set()
-    output = tmp_path_factory.mktemp("made") / "s.eiqa"
-    quantize(
-        photographs, EMBEDDED_TEACHER, RECIPE, "", output, weights=weights, report=lambda stage, *_: stages.add(stage)
-    )
-    return read_bundle(output), stages
-
-
-def test_given_weights_are_quantized_as_they_are(made: tuple[Bundle, set[str]], weights: Path) -> None:
-    bundle, stages = made
-    assert stages == {"distorting", "rebuilding for TensorRT", "rebuilding", "quantizing", "exporting and measuring"}
-    assert bundle.manifest.model == RESNET_STUDENT
-    assert bundle.manifest.provenance["start"] == weights.name
-    assert "teacher" not in bundle.manifest.provenance
-    card = bundle.files["CARD.md"].decode()
-    assert "ResNet-18" in card
-    assert "the weights were quantized as they were" in card
+def _runtime_scores(
+    name: str, precision: str, files: dict[str, bytes], tensors: list[NDArray[np.uint8]]
+) -> list[float]:
+    found = backend_class(name)
+    with closing(found({file: files[file] for file in found.artefacts[precision]})) as backend:
+        return [backend.infer(tensor) for tensor in tensors]
 
 
 def test_every_runtime_scores_as_the_network_does(
-    made: tuple[Bundle, set[str]], weights: Path, pictures: list[NDArray[np.uint8]]
+    network: HiRQA, tensors: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
-    bundle = made[0]
-    network, _, _ = load_network(weights)
-    tensors = [torch.from_numpy(preprocess(picture, bundle.manifest.preprocess)) for picture in pictures]
-    with torch.no_grad():
-        expected = [float(network(normalised(tensor, network.mean, network.std))) for tensor in tensors]
-    assert abs(expected[0] - expected[1]) > 0.05  # or agreement would mean little
-    for backend in CPU_BACKENDS:
-        for precision, tolerance in (("fp32", 0.005), ("int8", 0.05)):  # the float weights are stored shortened
-            with edge_iqa.load(bundle.path, backend, precision=precision) as scorer:
-                assert [scorer(picture).value for picture in pictures] == pytest.approx(expected, abs=tolerance)
+    expected = _scores(network, tensors)
+    assert expected == pytest.approx([0.731, 0.269], abs=0.01)
+    rounded = prepare(network)
+    before = {name: value.clone() for name, value in rounded.state_dict().items() if name.endswith("weight")}
+    reconstruct(rounded, [PIXELS(torch.from_numpy(tensor)) for tensor in tensors], solve=False)
+    assert all(torch.equal(rounded.state_dict()[name], value) for name, value in before.items())
+    expected_int8 = _scores(rounded.eval(), tensors)
+    graph = tmp_path / "graph.onnx"
+    export_float(network, network.mean, network.std, (SIDE, SIDE), graph)
+    float_graph = onnx.load(graph)
+    export_int8(rounded, network.mean, network.std, (SIDE, SIDE), graph)
+    unsigned = round_biases(unsigned_dialect(onnx.load(graph)))
+    xml, weights = to_openvino(unsigned)
+    files = {
+        "model.onnx": float_graph.SerializeToString(),
+        "model.tflite": onnx_to_tflite(float_graph),
+        "model.int8.u8.onnx": unsigned.SerializeToString(),
+        "model.int8.tflite": onnx_to_tflite(unsigned),
+        "openvino/model.xml": xml,
+        "openvino/model.bin": weights,
+    }
+    for name in CPU_BACKENDS:
+        assert _runtime_scores(name, "fp32", files, tensors) == pytest.approx(expected, abs=0.005), name
+        assert _runtime_scores(name, "int8", files, tensors) == pytest.approx(expected_int8, abs=0.05), name
 
 
-def test_weights_of_another_network_are_refused(photographs: Path, tmp_path: Path) -> None:
+def test_given_weights_are_taken_as_they_are_and_no_teacher_is_asked(
+    network: HiRQA, data: SyntheticSet, tmp_path: Path
+) -> None:
+    torch.save({"model_state_dict": network.state_dict()}, tmp_path / "S.pth")
+    weights = tmp_path / "s.safetensors"
+    save_network(import_authors_checkpoint(tmp_path / "S.pth"), RESNET_STUDENT, weights, {})
+    assert not is_taught(RECIPE, weights)
+    stages: list[str] = []
+    made = make_float_student(RECIPE, data, None, tmp_path, lambda stage, *_: stages.append(stage), weights=weights)
+    assert stages == []
+    assert weights.name in made.key
+    for key, value in made.network.state_dict().items():
+        assert torch.equal(value, network.state_dict()[key]), key
+    provenance = {"start": weights.name, "start_sha256": 64 * "a", "photographs": 1, "pictures": 12}
+    card = write_card(RECIPE, {**provenance, "photographs_sha256": 64 * "b", "versions": {"torch": "2"}})
+    assert "ResNet-18" in card
+    assert "started from s.safetensors (sha256 aaaaaaaaaaaaaaaa)" in card
+    assert "the weights were quantized as they were" in card
+
+
+def test_weights_of_another_network_are_refused(data: SyntheticSet, tmp_path: Path) -> None:
     other = tmp_path / "ranker.safetensors"
     save_network(Ranker("resnet-18"), "ranker", other, {})
     for weights, words in ((other, "holds ranker, not the student hirqa-s"), (None, "needs float weights")):
         with pytest.raises(InvalidInput, match=words):
-            quantize(
-                photographs, EMBEDDED_TEACHER, RECIPE, "", tmp_path / "s.eiqa", weights=weights, report=lambda *_: None
-            )
+            make_float_student(RECIPE, data, None, tmp_path, lambda *_: None, weights=weights)
 
 
 def test_recipes_are_found_by_student() -> None:
@@ -130,23 +159,17 @@ def test_recipes_are_found_by_student() -> None:
 
 
 def test_the_plan_counts_its_layers() -> None:
-    found = plan(dataclasses.replace(RECIPE, qat_stage=QatStage(steps=1)), photographs=2)
+    found = plan(RECIPE, photographs=2)
     assert found["int8_layers"] == 20
     assert found["float_layers"] == [*(f"global_pool_quality.{kind}_proj" for kind in "kqvc"), "fc.0"]
 
 
 @pytest.mark.parametrize("start", [RANDOM, WEIGHTS])
-def test_batch_statistics_are_learnt_from_random_weights_only(start: str) -> None:
-    rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (1, VERSIONS, 64, 64, 3), np.uint8)
-    known = np.zeros((1, VERSIONS), int)
-    data = SyntheticSet(
-        pictures, known, known, [[() for _ in range(VERSIONS)]], {}, [""], SynthesisSpec(crop_size=64), "sha"
-    )
+def test_batch_statistics_are_learnt_from_random_weights_only(start: str, data: SyntheticSet) -> None:
     targets = TeacherTargets(torch.randn(1, VERSIONS), torch.randn(1, VERSIONS, 8))
     student = HiRQA(18)
     before = student.state_dict()["backbone.features.1.running_mean"].clone()
-    spec = FloatStage(steps=1, batch=2, crop_size=64)
+    spec = FloatStage(steps=1, batch=2, crop_size=SIDE)
     distill(student, data, targets, spec, 0, lambda *_: None, pretrained=start != RANDOM)
     changed = not torch.equal(student.state_dict()["backbone.features.1.running_mean"], before)
     assert changed == (start == RANDOM)
