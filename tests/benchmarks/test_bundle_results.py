@@ -33,7 +33,7 @@ def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(sys, "argv", ["bundle_results", str(tmp_path)])
     bundle_results.main()
     printed = capsys.readouterr().out
-    baselines = ["baseline laplacian", "baseline tenengrad"]
+    baselines = ["baseline laplacian", "baseline tenengrad", "baseline niqe"]
     agreement, drift, pairs = _tables(printed)
     assert [row[0] for row in agreement] == [*TARGETS, TENSORRT, *baselines]
     assert [row[0] for row in drift] == [*TARGETS, TENSORRT]
