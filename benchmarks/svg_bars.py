@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edge_iqa.benchmarks.svg_plots import nice_ticks, svg_line, svg_text
+from edge_iqa.benchmarks.svg_plots import nice_ticks, svg_line, svg_text, svg_tick
 
 _MARGIN, _BAR_HEIGHT, _AXIS = 14, 44, 26
 
@@ -34,7 +34,7 @@ def bar_chart(bars: Sequence[Bar], unit: str, title: str, width: int) -> str:
     for tick in ticks:
         x = _MARGIN + tick * scale
         parts.append(svg_line("grid", x, 0, x, height - _AXIS + 6))
-        parts.append(svg_text(x, height - 5, f"{tick:g}{unit if tick == ticks[-1] else ''}", "tick", "middle"))
+        parts.append(svg_tick(x, height - 5, f"{tick:g}{unit if tick == ticks[-1] else ''}", width))
     for index, bar in enumerate(bars):
         top = index * _BAR_HEIGHT
         wide = max(bar.value * scale, 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edge_iqa.benchmarks.svg_plots import nice_ticks, svg_line, svg_text
+from edge_iqa.benchmarks.svg_plots import nice_ticks, svg_line, svg_text, svg_tick
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 8, 34
 _HEIGHT = 170
@@ -46,7 +46,7 @@ def time_chart(lines: Sequence[Line], unit: str, title: str, width: int) -> str:
         parts.append(svg_line("grid", _LEFT, y, width - _RIGHT, y))
         parts.append(svg_text(_LEFT - 5, y + 4, f"{tick:g}", "tick", "end"))
     for tick in nice_ticks(end, max(3, width // 130)):
-        parts.append(svg_text(x_of(tick), _HEIGHT - 18, f"{tick:g}", "tick", "middle"))
+        parts.append(svg_tick(x_of(tick), _HEIGHT - 18, f"{tick:g}", width))
     parts.append(svg_text(width - _RIGHT, _HEIGHT - 5, f"seconds, {unit}", "tick", "end"))
     for line in lines:
         parts += _drawn(line, [(x_of(time), y_of(value)) for time, value in sorted(line.points)])

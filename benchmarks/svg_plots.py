@@ -14,6 +14,7 @@ from edge_iqa.benchmarks.drift import flipped
 _MAX_DOTS = 160
 _STRIP_HEIGHT = 58
 _MARGIN = 14
+_LETTER_WIDTH = 7
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def latency_strips(strips: Sequence[Strip], width: int) -> str:
         x = _MARGIN + tick * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height - 20}"/>')
         unit = " ms" if tick == ticks[-1] else ""
-        parts.append(svg_text(x, height - 5, f"{tick:g}{unit}", "tick", "middle"))
+        parts.append(svg_tick(x, height - 5, f"{tick:g}{unit}", width))
     for index, strip in enumerate(filled):
         parts += _strip(strip, index * _STRIP_HEIGHT, end, scale, width)
     return "".join(parts) + "</svg>"
@@ -69,7 +70,7 @@ def score_scatter(reference: Sequence[float], scores: Sequence[float], threshold
         x, y = x_of(tick), y_of(tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{edge}" x2="{x:.1f}" y2="{size - bottom}"/>')
         parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{size - edge}" y2="{y:.1f}"/>')
-        parts.append(svg_text(x, size - bottom + 13, f"{tick:g}", "tick", "middle"))
+        parts.append(svg_tick(x, size - bottom + 13, f"{tick:g}", size))
         parts.append(svg_text(left - 4, y + 4, f"{tick:g}", "tick", "end"))
     parts.append(svg_line("diagonal", x_of(low), y_of(low), x_of(high), y_of(high)))
     if low < threshold < high:
@@ -125,3 +126,9 @@ def svg_line(style: str, x1: float, y1: float, x2: float, y2: float) -> str:
 
 def svg_text(x: float, y: float, text: str, style: str, anchor: str) -> str:
     return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def svg_tick(x: float, y: float, text: str, width: int) -> str:
+    """Return a label under its tick, moved to the side where it would leave a drawing of ``width`` pixels."""
+    half = len(text) * _LETTER_WIDTH / 2
+    return svg_text(min(max(x, half), width - half), y, text, "tick", "middle")

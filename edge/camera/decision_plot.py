@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from edge_iqa.benchmarks.svg_plots import nice_ticks
+from edge_iqa.benchmarks.svg_plots import nice_ticks, svg_tick
 from edge_iqa.camera.policy import KEEP_REASONS, Decision
 
 YOf = Callable[[float], float]
@@ -20,7 +20,7 @@ background:var(--paper);font:12px system-ui,sans-serif}
 text{fill:var(--soft)}.title{fill:var(--ink);font-weight:600;font-size:14px}.grid{stroke:var(--grid)}
 .score{fill:none;stroke:var(--soft);stroke-opacity:.55}.threshold{fill:none;stroke:var(--line);stroke-width:1.5}
 .keep{fill:var(--keep);stroke:var(--keep)}.drop{fill:var(--drop);stroke:var(--drop)}
-circle{stroke:none}.end{text-anchor:end}.middle{text-anchor:middle}
+circle{stroke:none}.end{text-anchor:end}
 """
 
 
@@ -57,7 +57,7 @@ def decision_plot(decisions: Sequence[Decision], title: str) -> str:
     for tick in nice_ticks(span, 8):
         x = _LEFT + tick * scale
         parts.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>')
-        parts.append(f'<text class="middle" x="{x:.1f}" y="{bottom + 16}">{tick:g} s</text>')
+        parts.append(svg_tick(x, bottom + 16, f"{tick:g} s", _WIDTH))
     parts += _trace(frames, xs, y_of)
     parts.append(f'<path class="threshold" d="{_threshold_path(frames, xs, y_of)}"/>')
     for row, reason in enumerate(reasons):
