@@ -67,6 +67,7 @@ def variants(spec: QatStage) -> Iterator[Variant]:
     yield Variant(
         f"rebuilt on {few} pictures instead of {spec.pictures}, not trained", alone(replace(spec, pictures=few))
     )
+    yield Variant("spare channels left as they are, rebuilt, not trained", alone(replace(spec, spare_channels=False)))
     yield Variant("8-bit weights, rebuilt, not trained", alone(replace(spec, weight_bits=8)))
     yield Variant("127 levels after a ReLU (TensorRT's), rebuilt, not trained", alone(spec, signed=True))
     yield Variant("weights rounded to the nearest, neither rebuilt nor trained", _nearest(spec))

@@ -1,7 +1,8 @@
 """Fake quantization: float modules that compute with the numbers the int8 engines will hold.
 
-Activations have one symmetric scale per tensor. Signed ones lie on -127..127 with zero-point 0. After a ReLU the CPU
-runtimes hold 0..255 over the same range, twice as fine; TensorRT knows only signed ones. Weights have one symmetric
+Activations have one scale per tensor. Signed ones lie on -128..127 with zero-point 0. After a ReLU the CPU
+runtimes hold 0..255 over the same range, twice as fine; TensorRT knows only signed ones. Pixels may have a zero-point
+that lets all 256 values through as they are. Weights have one symmetric
 scale per output channel, -63..63: seven bits, because x86 processors without VNNI add two 8-bit products in 16 bits
 and saturate with more. Scales stand still once they are set. Gradients pass straight through the rounding (Bengio et
 al., arXiv 1308.3432) and stop outside the range.
@@ -21,18 +22,20 @@ LEAST_WEIGHT_RANGE = 1e-3  # of the layer's largest weight
 
 
 class ActivationFakeQuant(nn.Module):
-    """Round a tensor of any shape onto ``scale * {-127..127}``, or ``scale * {0..255}`` where ``unsigned``.
+    """Round a tensor of any shape onto ``scale * {-128 - z .. 127 - z}``, or ``scale * {0..255}`` where ``unsigned``.
 
-    ``largest`` is the end of the range; it is to be set before use, unless ``step`` gives the scale.
+    z is ``zero_point``, that of int8. ``largest`` is the end of the range at zero-point 0; it is to be set before use,
+    unless ``step`` gives the scale.
     """
 
     largest: Tensor
 
-    def __init__(self, *, unsigned: bool = False, step: float | None = None) -> None:
+    def __init__(self, *, unsigned: bool = False, step: float | None = None, zero_point: int = 0) -> None:
         super().__init__()
         self.unsigned = unsigned
         self.levels = UNSIGNED_LEVELS if unsigned else SIGNED_LEVELS
         self.fixed = step is not None
+        self.zero_point = zero_point
         self.register_buffer("largest", torch.tensor(self.levels * (step or 0.0)))
 
     @property
@@ -41,9 +44,9 @@ class ActivationFakeQuant(nn.Module):
         return torch.clamp(self.largest / self.levels, min=1e-8)
 
     def forward(self, x: Tensor) -> Tensor:
-        zero = torch.zeros((), dtype=torch.int32)
-        least = 0 if self.unsigned else -self.levels
-        return torch.fake_quantize_per_tensor_affine(x, self.scale, zero, least, self.levels)
+        zero_point = torch.tensor(self.zero_point, dtype=torch.int32)
+        least = 0 if self.unsigned else -SIGNED_LEVELS - 1
+        return torch.fake_quantize_per_tensor_affine(x, self.scale, zero_point, least, self.levels)
 
 
 class QuantConv2d(nn.Conv2d):

@@ -2,9 +2,10 @@
 
 The graph takes uint8 RGB ``(1, H, W, 3)`` and gives float32 ``(1, 1)``: conversion to float,
 normalisation and layout are inside.
-Activations are QuantizeLinear/DequantizeLinear pairs (int8, zero-point 0); where training had 255 levels after a ReLU,
-``edge_iqa.export.qdq.unsigned_dialect`` gives them back. Weights are int8 initialisers behind one
-DequantizeLinear per convolution. Padding nodes are merged into their convolutions.
+Activations are QuantizeLinear/DequantizeLinear pairs (int8, zero-point 0; for the CPU runtimes, pixels may have
+another); where training had 255 levels after a ReLU, ``edge_iqa.export.qdq.unsigned_dialect`` gives them back.
+Weights are int8 initialisers behind one DequantizeLinear per convolution. Padding nodes are merged into their
+convolutions.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ class _QuantizeDequantize(nn.Module):
     def __init__(self, source: ActivationFakeQuant) -> None:
         super().__init__()
         self.scale = float(source.largest) / SIGNED_LEVELS
+        self.zero_point = source.zero_point
 
     def forward(self, x: Tensor) -> Tensor:
         ops = torch.ops.quantized_decomposed
-        quantized = ops.quantize_per_tensor(x, self.scale, 0, -SIGNED_LEVELS - 1, SIGNED_LEVELS, torch.int8)
-        out: Tensor = ops.dequantize_per_tensor(quantized, self.scale, 0, -SIGNED_LEVELS - 1, SIGNED_LEVELS, torch.int8)
+        grid = (self.scale, self.zero_point, -SIGNED_LEVELS - 1, SIGNED_LEVELS, torch.int8)
+        out: Tensor = ops.dequantize_per_tensor(ops.quantize_per_tensor(x, *grid), *grid)
         return out
 
 

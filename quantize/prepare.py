@@ -11,13 +11,15 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
-from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, UNSIGNED_LEVELS, ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.spare_channels import share_rounding
 
 
 class _Tracer(fx.Tracer):
@@ -49,15 +51,25 @@ def fold_batch_norm(model: nn.Module) -> fx.GraphModule:
     return graph_module
 
 
-def pixel_step(mean: Sequence[float], std: Sequence[float]) -> float | None:
-    """Return the step between two values of a pixel after normalisation, if int8 with zero-point 0 can hold them.
+@dataclass(frozen=True)
+class PixelGrid:
+    """Where pixels lie after normalisation: ``step`` between two values, and the ``zero_point`` of int8 among them.
 
-    That is so where black and white lie near -127 and 127 steps, as with (x - 127) / 128: rounding the input then
-    changes nothing but the value 255, which becomes 254.
+    Rounding onto it changes nothing. TensorRT, whose zero-points are 0, takes 255 for 254 where that is -1.
+    """
+
+    step: float
+    zero_point: int
+
+
+def pixel_grid(mean: Sequence[float], std: Sequence[float]) -> PixelGrid | None:
+    """Return the grid of normalised pixels, if it is one for all colours and black and white lie about evenly on it.
+
+    That is so with (x - 127) / 128, say; with a mean and deviation for each colour it is not.
     """
     levels = {(round(255 * m, 4), round(255 * s, 4)) for m, s in zip(mean, std, strict=True)}
     middle, divisor = levels.pop()
-    return 1 / divisor if not levels and middle in (127.0, 128.0) else None
+    return PixelGrid(1 / divisor, int(middle) - 128) if not levels and middle in (127.0, 128.0) else None
 
 
 def prepare(
@@ -65,16 +77,20 @@ def prepare(
     *,
     weight_bits: int = 7,
     float_prefixes: tuple[str, ...] = (),
-    input_step: float | None = None,
+    pixels: PixelGrid | None = None,
     signed: bool = False,
+    spare_channels: bool = True,
 ) -> fx.GraphModule:
     """Return a copy of ``model`` with fake quantization; it trains like the original, once ranges are set.
 
     ``weight_bits`` is 7 (safe on every processor) or 8. Convolutions whose names start with one of ``float_prefixes``
-    stay float, and so does what they alone read. ``input_step`` fixes the rounding of the input. With ``signed``,
-    every activation has TensorRT's 127 levels on each side of zero; else those after a ReLU have 255 above it.
+    stay float, and so does what they alone read. ``pixels`` fixes the rounding of the input. With ``signed``,
+    every activation has TensorRT's 127 levels on each side of zero; else those after a ReLU have 255 above it. With
+    ``spare_channels`` dead channels share the rounding of others (``edge_iqa.quantize.spare_channels``).
     """
     graph_module = fold_batch_norm(model)
+    if spare_channels:
+        share_rounding(graph_module, SIGNED_LEVELS if signed else UNSIGNED_LEVELS)
     graph = graph_module.graph
     for name, module in list(graph_module.named_modules()):
         if isinstance(module, nn.Conv2d) and not name.startswith(float_prefixes or ("\0",)):
@@ -92,13 +108,17 @@ def prepare(
         return bool(readers) and all(type(reader) in (nn.Conv2d, SameConv2d) for reader in readers)
 
     def insert_after(
-        node: fx.Node, name: str | None = None, *, step: float | None = None, after_relu: bool = False
+        node: fx.Node, name: str | None = None, *, grid: PixelGrid | None = None, after_relu: bool = False
     ) -> None:
         if only_float_reads(node):
             return
         if name is None:
             name = f"q{len(rounders)}"
-            rounders[name] = ActivationFakeQuant(unsigned=after_relu and not signed, step=step)
+            rounders[name] = ActivationFakeQuant(
+                unsigned=after_relu and not signed,
+                step=None if grid is None else grid.step,
+                zero_point=0 if grid is None or signed else grid.zero_point,
+            )
         with graph.inserting_after(node):
             quantized = graph.call_module(f"activations.{name}", (node,))
         node.replace_all_uses_with(quantized, delete_user_cb=lambda user: user is not quantized)
@@ -108,7 +128,7 @@ def prepare(
         module = module_of(node)
         is_add = node.op == "call_function" and node.target in (operator.add, torch.add)
         if node.op == "placeholder":
-            insert_after(node, step=input_step)
+            insert_after(node, grid=pixels)
         elif isinstance(module, nn.Conv2d) or is_add:
             users = list(node.users)
             feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU | nn.ReLU6)

@@ -25,7 +25,7 @@ from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_
 from edge_iqa.quantize.batches import Normalisation, batches
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.head import read
-from edge_iqa.quantize.prepare import pixel_step, prepare
+from edge_iqa.quantize.prepare import pixel_grid, prepare
 from edge_iqa.quantize.recipe import QatStage
 from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.reporting import Counted, Trained
@@ -112,8 +112,9 @@ def _prepare(student: nn.Module, pixels: Normalisation, spec: QatStage, *, signe
         student,
         weight_bits=spec.weight_bits,
         float_prefixes=spec.float_layers,
-        input_step=pixel_step(pixels.mean, pixels.std),
+        pixels=pixel_grid(pixels.mean, pixels.std),
         signed=signed,
+        spare_channels=spec.spare_channels,
     ).eval()
 
 

@@ -45,7 +45,8 @@ class FloatStage:
 class QatStage:
     """Layers are rebuilt on ``pictures`` cut to ``crop_size``, then trained together for ``steps`` of ``batch``.
 
-    Without ``rebuild`` the pictures only set ranges, and weights are rounded to the nearest.
+    Without ``rebuild`` the pictures only set ranges, and weights are rounded to the nearest. With ``spare_channels``
+    dead channels share the rounding of others first.
 
     ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of biases and head;
     ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with one of
@@ -57,6 +58,7 @@ class QatStage:
     crop_size: int = 224
     pictures: int = 256
     rebuild: bool = True
+    spare_channels: bool = True
     step_rate: float = 5e-3
     learning_rate: float = 3e-5
     feature_weight: float = 1.0

@@ -2,9 +2,10 @@
 
 The exporter writes a signed graph: every activation int8 with zero-point 0, which is what TensorRT demands. ONNX
 Runtime, OpenVINO and TFLite run fused kernels when an activation after a ReLU is unsigned, so ``unsigned_dialect``
-rewrites it: after a ReLU to uint8 with zero-point 0, elsewhere to uint8 with zero-point 128. After a ReLU the 127
-positive levels are re-cut into 255 over the same range, which are those that training for these runtimes had: outliers
-are clipped exactly where training clipped them.
+rewrites it: after a ReLU to uint8 with zero-point 0, elsewhere to uint8 with its zero-point plus 128. After a ReLU the
+127 positive levels are re-cut into 255 over the same range, which are those that training for these runtimes had:
+outliers are clipped exactly where training clipped them. The pixels of a graph that is for these runtimes alone may
+have a zero-point, so that they come through exactly.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.freeze import freeze
-from edge_iqa.quantize.prepare import fold_batch_norm, pixel_step, prepare
+from edge_iqa.quantize.prepare import PixelGrid, fold_batch_norm, pixel_grid, prepare
 from edge_iqa.quantize.reconstruct import reconstruct
 
 
@@ -20,9 +20,9 @@ def _rounder(largest: float, *, unsigned: bool = False) -> ActivationFakeQuant:
     return rounder
 
 
-def test_activations_land_on_the_symmetric_grid_and_clip_at_127() -> None:
+def test_activations_land_on_the_symmetric_grid_and_clip_where_int8_ends() -> None:
     out = _rounder(1.27)(torch.tensor([-5.0, -0.004, 0.0, 0.006, 0.333, 5.0]))
-    assert torch.allclose(out, torch.tensor([-1.27, 0.0, 0.0, 0.01, 0.33, 1.27]), atol=1e-6)
+    assert torch.allclose(out, torch.tensor([-1.28, 0.0, 0.0, 0.01, 0.33, 1.27]), atol=1e-6)
 
 
 def test_unsigned_activations_have_255_levels_above_zero() -> None:
@@ -151,15 +151,22 @@ def test_bias_lies_on_the_grid_of_the_accumulator(student: HirqaSLite) -> None:
     assert torch.allclose(out, 100 * grid, rtol=1e-4)
 
 
-def test_pixels_are_rounded_to_themselves() -> None:
-    step = pixel_step(HirqaSLite.mean, HirqaSLite.std)
-    assert step == pytest.approx(1 / 128)
-    rounder = ActivationFakeQuant(step=step)
+@pytest.mark.parametrize("signed", [False, True])
+def test_pixels_are_rounded_to_themselves(student: HirqaSLite, signed: bool) -> None:
+    rounder = prepare(student, pixels=pixel_grid(HirqaSLite.mean, HirqaSLite.std), signed=signed).activations.q0
     pixels = (torch.arange(256) / 255 - HirqaSLite.mean[0]) / HirqaSLite.std[0]
     rounded = rounder(torch.cat([pixels, torch.tensor([9.0])]))
-    assert torch.allclose(rounded[:255], pixels[:255], atol=1e-6)
-    assert torch.allclose(rounded[255:], pixels[254].expand(2), atol=1e-6)
-    assert pixel_step((0.481, 0.458, 0.408), (0.29, 0.295, 0.3)) is None
+    last = 254 if signed else 255  # TensorRT has no zero-point for the last one
+    assert torch.allclose(rounded[: last + 1], pixels[: last + 1], atol=1e-6)
+    assert torch.allclose(rounded[last + 1 :], pixels[last], atol=1e-6)
+
+
+def test_the_grid_of_pixels() -> None:
+    grid = pixel_grid(HirqaSLite.mean, HirqaSLite.std)
+    assert grid is not None
+    assert (grid.step, grid.zero_point) == (pytest.approx(1 / 128), -1)
+    assert pixel_grid((128 / 255,) * 3, (128 / 255,) * 3) == PixelGrid(pytest.approx(1 / 128), 0)
+    assert pixel_grid((0.481, 0.458, 0.408), (0.29, 0.295, 0.3)) is None
 
 
 def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:

@@ -20,7 +20,7 @@ from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.teacher import normalised
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.freeze import PixelInput, export_float, export_int8
-from edge_iqa.quantize.prepare import pixel_step, prepare
+from edge_iqa.quantize.prepare import pixel_grid, prepare
 from edge_iqa.quantize.reconstruct import reconstruct
 
 SIZE = (128, 160)
@@ -46,8 +46,8 @@ def exported(student: HirqaSLite, tmp_path_factory: pytest.TempPathFactory) -> E
     photographs = sorted((Path(edge_iqa.__file__).parent / "assets" / "photographs").glob("*.jpg"))[:6]
     pictures = [preprocess(read_image(path), PreprocessSpec(*SIZE)) for path in photographs]
     pixels = normalised(torch.from_numpy(np.concatenate(pictures)), network.mean, network.std)
-    step = pixel_step(network.mean, network.std)
-    prepared, for_tensorrt = (prepare(network, input_step=step, signed=signed) for signed in (False, True))
+    grid = pixel_grid(network.mean, network.std)
+    prepared, for_tensorrt = (prepare(network, pixels=grid, signed=signed) for signed in (False, True))
     graphs = []
     for one in (prepared, for_tensorrt):
         reconstruct(one, [pixels])
@@ -116,6 +116,15 @@ def test_signed_graph_has_zero_point_zero_and_seven_bit_weights(exported: Export
     weights = [value for value in constants.values() if value.dtype == np.int8 and value.ndim == 4]
     assert len(weights) == 38
     assert all(np.abs(weight).max() == 63 for weight in weights)
+
+
+def test_every_pixel_is_exact_on_the_cpu_runtimes(exported: Exported) -> None:
+    constants = _initialisers(exported.unsigned)
+    first = next(node for node in exported.unsigned.graph.node if node.op_type == "QuantizeLinear")
+    scale, zero = float(constants[first.input[1]]), int(constants[first.input[2]])
+    pixels = np.arange(256)
+    rounded = (np.clip(np.round((pixels - 127) / 128 / scale) + zero, 0, 255) - zero) * scale
+    assert np.allclose(rounded, (pixels - 127) / 128)
 
 
 def test_no_padding_nodes_and_no_traces_of_the_source_are_left(exported: Exported) -> None:
