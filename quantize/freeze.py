@@ -32,7 +32,11 @@ OUTPUT_NAME = "score"
 
 
 class PixelInput(nn.Module):
-    """Put uint8 pixels in front of a network: ``(1, H, W, 3)`` uint8 → the network's ``(1, 1)`` float32."""
+    """Put uint8 pixels in front of a network: ``(1, H, W, 3)`` uint8 → the network's ``(1, 1)`` float32.
+
+    Channels come first before normalisation, and one number serves where all three are the same: the runtimes are slow
+    to spread three numbers over the last axis of a picture.
+    """
 
     offset: Tensor
     factor: Tensor
@@ -40,13 +44,19 @@ class PixelInput(nn.Module):
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("offset", torch.tensor([255.0 * m for m in mean]))
-        self.register_buffer("factor", torch.tensor([1.0 / (255.0 * s) for s in std]))
+        self.register_buffer("offset", _per_colour([255.0 * m for m in mean]))
+        self.register_buffer("factor", _per_colour([1.0 / (255.0 * s) for s in std]))
 
     def forward(self, image: Tensor) -> Tensor:
-        normalised = (image.to(torch.float32) - self.offset) * self.factor
-        out: Tensor = self.network(normalised.permute(0, 3, 1, 2))
+        pixels = image.to(torch.float32).permute(0, 3, 1, 2)
+        out: Tensor = self.network((pixels - self.offset) * self.factor)
         return out
+
+
+def _per_colour(values: Sequence[float]) -> Tensor:
+    """Return ``(3, 1, 1)``, or a scalar where all are the same."""
+    found = torch.tensor(values)
+    return found[0] if bool((found == found[0]).all()) else found.reshape(-1, 1, 1)
 
 
 class _QuantizeDequantize(nn.Module):

@@ -22,7 +22,7 @@ from edge_iqa.benchmarks.plain_graph import SIGNED, PlainGraph
 from edge_iqa.benchmarks.stage_file import STAGE_FILE
 from edge_iqa.bundle import SCHEMA_VERSION, Manifest, Quantization, write_bundle
 from edge_iqa.export.openvino import to_openvino
-from edge_iqa.export.qdq import round_biases, unsigned_dialect
+from edge_iqa.export.qdq import integer_pixels, round_biases, unsigned_dialect
 from edge_iqa.export.tflite import onnx_to_tflite
 from edge_iqa.golden import sample_tensor
 from edge_iqa.preprocess import PreprocessSpec, preprocess
@@ -88,7 +88,7 @@ def export_models(student: Student) -> dict[str, bytes]:
         "model.onnx": float_graph.SerializeToString(),
         "model.tflite": onnx_to_tflite(float_graph),
         "model.int8.onnx": signed.SerializeToString(),
-        "model.int8.u8.onnx": unsigned.SerializeToString(),
+        "model.int8.u8.onnx": integer_pixels(unsigned).SerializeToString(),
         "model.int8.tflite": onnx_to_tflite(unsigned),
         "openvino/model.xml": xml,
         "openvino/model.bin": weights,

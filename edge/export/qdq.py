@@ -68,6 +68,45 @@ def unsigned_dialect(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
+def integer_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of an unsigned graph whose pixels enter the integer layers as they are, where that is the same.
+
+    Converting to float, normalising and rounding give back the pixel itself where the grid of the first QuantizeLinear
+    holds all 256 values. Whether it does is tried out, for every value and colour; if not, nothing is changed.
+    """
+    from onnx import checker, helper, numpy_helper
+
+    result = copy.deepcopy(model)
+    graph = result.graph
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    chain: list[onnx.NodeProto] = []
+    name = graph.input[0].name
+    for kind in ("Cast", "Transpose", "Sub", "Mul", "QuantizeLinear"):
+        readers = [node for node in graph.node if name in node.input]
+        if len(readers) != 1 or readers[0].op_type != kind or readers[0].input[0] != name:
+            return result
+        chain.append(readers[0])
+        name = readers[0].output[0]
+    cast, transpose, subtract, multiply, quantize = chain
+    offset, factor = (constants[node.input[1]] for node in (subtract, multiply))
+    scale, zero_point = (constants[node_input] for node_input in quantize.input[1:3])
+    values = np.broadcast_to(np.arange(256, dtype=np.float32), (1, 3, 1, 256))
+    rounded = np.rint((values - offset) * factor / scale) + zero_point
+    if zero_point.dtype != np.uint8 or not np.array_equal(rounded, values):
+        return result
+    for node in (cast, subtract, multiply, quantize):
+        graph.node.remove(node)
+    perm = {item.name: helper.get_attribute_value(item) for item in transpose.attribute}["perm"]
+    transpose.CopyFrom(
+        helper.make_node("Transpose", [cast.input[0]], [quantize.output[0]], transpose.name, perm=list(perm))
+    )
+    used = {name for node in graph.node for name in node.input}
+    for item in [item for item in graph.initializer if item.name not in used]:
+        graph.initializer.remove(item)
+    checker.check_model(result)
+    return result
+
+
 def round_biases(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a Q/DQ graph whose convolution biases lie on the grid of the 32-bit accumulator.
 

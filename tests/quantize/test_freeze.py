@@ -15,7 +15,7 @@ from torch import fx
 
 import edge_iqa
 from edge_iqa.decode import read_image
-from edge_iqa.export.qdq import round_biases, unsigned_dialect
+from edge_iqa.export.qdq import integer_pixels, round_biases, unsigned_dialect
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.teacher import normalised
 from edge_iqa.preprocess import PreprocessSpec, preprocess
@@ -125,6 +125,20 @@ def test_every_pixel_is_exact_on_the_cpu_runtimes(exported: Exported) -> None:
     pixels = np.arange(256)
     rounded = (np.clip(np.round((pixels - 127) / 128 / scale) + zero, 0, 255) - zero) * scale
     assert np.allclose(rounded, (pixels - 127) / 128)
+
+
+def test_pixels_enter_the_integer_layers_as_they_are(exported: Exported) -> None:
+    entered = integer_pixels(exported.unsigned)
+    assert [node.op_type for node in entered.graph.node][:2] == ["Transpose", "DequantizeLinear"]
+    assert len(entered.graph.node) == len(exported.unsigned.graph.node) - 4
+    noise = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
+    for picture in [*exported.pictures, noise]:
+        assert _run(entered, picture) == _run(exported.unsigned, picture)
+
+
+def test_pixels_that_rounding_would_change_still_pass_through_it(exported: Exported) -> None:
+    for graph in (exported.signed, unsigned_dialect(exported.signed), exported.float_graph):
+        assert integer_pixels(graph).SerializeToString() == graph.SerializeToString()
 
 
 def test_no_padding_nodes_and_no_traces_of_the_source_are_left(exported: Exported) -> None:
