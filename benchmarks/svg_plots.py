@@ -15,6 +15,7 @@ _MAX_DOTS = 160
 _STRIP_HEIGHT = 58
 _MARGIN = 14
 _LETTER_WIDTH = 7
+_LABEL_LETTER_WIDTH = 9
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,12 @@ def _strip(strip: Strip, top: int, end: float, scale: float, width: int) -> list
     p25, p50, p75, p90 = (float(value) for value in np.percentile(samples, [25, 50, 75, 90]))
     middle = top + 38
     parts = [svg_text(_MARGIN, top + 17, strip.label, "label", "start")]
-    summary = f"median {p50:.2f} ms"
+    summaries = [f"median {p50:.2f} ms"]
     beyond = int(np.count_nonzero(samples > end))
     if beyond:
-        summary += f", {beyond} beyond, up to {samples.max():.0f}"
+        summaries += [f"{summaries[0]}, {beyond} beyond", f"{summaries[0]}, {beyond} beyond, up to {samples.max():.0f}"]
+    room = width - 3 * _MARGIN - _LABEL_LETTER_WIDTH * len(strip.label)
+    summary = max((text for text in summaries if _LETTER_WIDTH * len(text) <= room), key=len, default="")
     parts.append(svg_text(width - _MARGIN, top + 17, summary, "tick", "end"))
     shown = samples[np.linspace(0, len(samples) - 1, min(_MAX_DOTS, len(samples))).astype(int)]
     spread = np.random.default_rng(0).uniform(-9, 9, len(shown))

@@ -144,3 +144,23 @@ def test_no_label_of_an_axis_is_cut_wherever_the_axis_ends(width: int, browser: 
     page.close()
     assert shown > 6 * len(drawings)
     assert cut == []
+
+
+@pytest.mark.parametrize("width", [340, 720])
+def test_what_is_written_of_a_strip_does_not_run_into_its_label(width: int, browser: Any) -> None:
+    samples = [*np.linspace(18, 22, 300), 37.0]
+    strips = [Strip(label, "fp32", samples) for label in ("onnxruntime fp32", "openvino int8", "tensorrt:dla0 int8")]
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_content(f'<style>{STYLE}</style><div style="width:{width}px">{latency_strips(strips, width)}</div>')
+    rows = page.evaluate(
+        """[...document.querySelectorAll('svg .label')].map(label => {
+          const note = label.nextElementSibling;
+          return [label.getBoundingClientRect().right, note.getBoundingClientRect().left, note.textContent];
+        })"""
+    )
+    page.close()
+    assert len(rows) == 3
+    for right, left, note in rows:
+        assert right + 4 < left
+        assert note.startswith("median 20.01 ms")
+        assert ("up to 37" in note) == (width == 720)
