@@ -34,8 +34,9 @@ OUTPUT_NAME = "score"
 class PixelInput(nn.Module):
     """Put uint8 pixels in front of a network: ``(1, H, W, 3)`` uint8 → the network's ``(1, 1)`` float32.
 
-    Channels come first before normalisation, and one number serves where all three are the same: the runtimes are slow
-    to spread three numbers over the last axis of a picture.
+    One number serves where it is the same for all colours; else channels come first, for runtimes are slow to spread
+    three numbers over the last axis of a picture. Where one number serves they come last of all: with another order
+    OpenVINO takes normalisation for a dequantization, and the first convolution out of int8.
     """
 
     offset: Tensor
@@ -48,8 +49,11 @@ class PixelInput(nn.Module):
         self.register_buffer("factor", _per_colour([1.0 / (255.0 * s) for s in std]))
 
     def forward(self, image: Tensor) -> Tensor:
-        pixels = image.to(torch.float32).permute(0, 3, 1, 2)
-        out: Tensor = self.network((pixels - self.offset) * self.factor)
+        pixels = image.to(torch.float32)
+        if self.offset.ndim or self.factor.ndim:
+            out: Tensor = self.network((pixels.permute(0, 3, 1, 2) - self.offset) * self.factor)
+        else:
+            out = self.network(((pixels - self.offset) * self.factor).permute(0, 3, 1, 2))
         return out
 
 

@@ -72,7 +72,7 @@ def integer_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of an unsigned graph whose pixels enter the integer layers as they are, where that is the same.
 
     Converting to float, normalising and rounding give back the pixel itself where the grid of the first QuantizeLinear
-    holds all 256 values. Whether it does is tried out, for every value and colour; if not, nothing is changed.
+    holds all 256 values. Whether it does is tried out, for every value of each colour; if not, nothing is changed.
     """
     from onnx import checker, helper, numpy_helper
 
@@ -81,16 +81,16 @@ def integer_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     chain: list[onnx.NodeProto] = []
     name = graph.input[0].name
-    for kind in ("Cast", "Transpose", "Sub", "Mul", "QuantizeLinear"):
+    for kind in ("Cast", "Sub", "Mul", "Transpose", "QuantizeLinear"):
         readers = [node for node in graph.node if name in node.input]
         if len(readers) != 1 or readers[0].op_type != kind or readers[0].input[0] != name:
             return result
         chain.append(readers[0])
         name = readers[0].output[0]
-    cast, transpose, subtract, multiply, quantize = chain
+    cast, subtract, multiply, transpose, quantize = chain
     offset, factor = (constants[node.input[1]] for node in (subtract, multiply))
     scale, zero_point = (constants[node_input] for node_input in quantize.input[1:3])
-    values = np.broadcast_to(np.arange(256, dtype=np.float32), (1, 3, 1, 256))
+    values = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
     rounded = np.rint((values - offset) * factor / scale) + zero_point
     if zero_point.dtype != np.uint8 or not np.array_equal(rounded, values):
         return result
