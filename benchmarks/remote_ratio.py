@@ -71,11 +71,13 @@ def main() -> None:
             for place in order:
                 path = Path(folder, f"{place}{number}.json")
                 words = [sys.executable, "-m", "edge_iqa", "bench", "--device", options.device, "--mode", options.mode]
-                subprocess.run(
+                done = subprocess.run(
                     [*words, "--json", str(path), *(over_ssh if place == "remote" else [])],
                     stdout=subprocess.DEVNULL,
-                    check=False,  # exit status 1 is a verdict
+                    check=False,
                 )
+                if done.returncode not in (0, 1):  # 1 is a verdict; else it has said what is wrong
+                    sys.exit(done.returncode)
                 results[place].append(read_result(path))
     found = remote_ratios(results["local"], results["remote"])
     print("| target | local, ms | over ssh, ms | ssh / local | lowest to highest | same scores |")
