@@ -46,6 +46,8 @@ def _share(chain: _Chain, step: float) -> dict[int, int]:
     largest = first.weight.abs().flatten(1).amax(1)
     dead = (largest <= largest.max() * _DEAD) & (_bias(first) <= 0)
     gains = depthwise.weight.flatten(1).norm(dim=1) * last.weight.flatten(2).norm(dim=2).norm(dim=0)
+    if dead.all():
+        return {}
     gains[dead] = 0.0
     copies = torch.ones(len(gains))
     members: dict[int, list[int]] = {}

@@ -60,9 +60,22 @@ def test_what_a_dead_channel_added_is_kept() -> None:
     assert torch.allclose(shared(x)[:, :, 1:-1, 1:-1], network(x)[:, :, 1:-1, 1:-1], atol=1e-5)
 
 
+def _all_dead() -> fx.GraphModule:
+    network = _chain()
+    with torch.no_grad():
+        network.get_submodule("0").weight.zero_()
+        network.get_submodule("0").bias.fill_(-1.0)
+    return network
+
+
 @pytest.mark.parametrize(
     "network",
-    [_chain(nn.ReLU), _chain(dead_bias=0.5), fx.symbolic_trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU6()))],
+    [
+        _chain(nn.ReLU),
+        _chain(dead_bias=0.5),
+        _all_dead(),
+        fx.symbolic_trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU6())),
+    ],
 )
 def test_other_layers_are_left_alone(network: fx.GraphModule) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
