@@ -27,7 +27,6 @@ from edge_iqa.models.synthesis import SyntheticSet, load_set
 from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.progress import track
 from edge_iqa.quantize.batches import Normalisation
-from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.package import shorten_mantissa
 from edge_iqa.quantize.prepare import fold_batch_norm
 from edge_iqa.quantize.qat import rebuilt, train_quantized
@@ -68,22 +67,10 @@ def variants(spec: QatStage) -> Iterator[Variant]:
         f"rebuilt on {few} pictures instead of {spec.pictures}, not trained", alone(replace(spec, pictures=few))
     )
     yield Variant("spare channels left as they are, rebuilt, not trained", alone(replace(spec, spare_channels=False)))
+    yield Variant("channels not equalized, rebuilt, not trained", alone(replace(spec, equalize=False)))
     yield Variant("8-bit weights, rebuilt, not trained", alone(replace(spec, weight_bits=8)))
     yield Variant("127 levels after a ReLU (TensorRT's), rebuilt, not trained", alone(spec, signed=True))
-    yield Variant("weights rounded to the nearest, neither rebuilt nor trained", _nearest(spec))
-
-
-def _nearest(spec: QatStage) -> Quantize:
-    def quantize(student: nn.Module, pixels: Normalisation, data: SyntheticSet, seed: int) -> fx.GraphModule:
-        prepared = rebuilt(student, pixels, data, spec, seed, lambda *_: None)  # its ranges are kept
-        for name, layer in prepared.named_modules():
-            if isinstance(layer, QuantConv2d):
-                own = student.get_submodule(name)
-                layer.load_state_dict({**layer.state_dict(), **own.state_dict()})
-                layer.weight_scale.copy_(layer.scale_of(layer.weight))
-        return prepared
-
-    return quantize
+    yield Variant("weights rounded to the nearest, neither rebuilt nor trained", alone(replace(spec, rebuild=False)))
 
 
 @torch.no_grad()

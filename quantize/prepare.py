@@ -126,10 +126,9 @@ def prepare(
 
     for node in list(graph.nodes):
         module = module_of(node)
-        is_add = node.op == "call_function" and node.target in (operator.add, torch.add)
         if node.op == "placeholder":
             insert_after(node, grid=pixels)
-        elif isinstance(module, nn.Conv2d) or is_add:
+        elif isinstance(module, nn.Conv2d) or is_sum(node):
             users = list(node.users)
             feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU | nn.ReLU6)
             insert_after(users[0] if feeds_relu else node, after_relu=feeds_relu)
@@ -144,6 +143,11 @@ def prepare(
     graph.lint()
     graph_module.recompile()
     return graph_module
+
+
+def is_sum(node: fx.Node) -> bool:
+    """Say whether a node of a traced network adds two tensors."""
+    return node.op == "call_function" and node.target in (operator.add, torch.add)
 
 
 def replace_module(root: nn.Module, name: str, module: nn.Module) -> None:

@@ -22,10 +22,11 @@ from torch import Tensor, fx, nn
 from edge_iqa.errors import ResumeRefused
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
-from edge_iqa.quantize.batches import Normalisation, batches
+from edge_iqa.quantize.batches import Normalisation, batches, paint_flat
+from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.head import read
-from edge_iqa.quantize.prepare import pixel_grid, prepare
+from edge_iqa.quantize.prepare import fold_batch_norm, pixel_grid, prepare
 from edge_iqa.quantize.recipe import QatStage
 from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.reporting import Counted, Trained
@@ -33,6 +34,7 @@ from edge_iqa.quantize.reporting import Counted, Trained
 CHECKPOINT_EVERY = 50  # steps
 PORTION = 8  # pictures
 _PICTURES_FOR_SPREAD = 128
+_PICTURES_FOR_REACH = 128
 
 
 def rebuilt(
@@ -49,7 +51,7 @@ def rebuilt(
 
     ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them.
     """
-    prepared = _prepare(student, pixels, spec, signed=signed)
+    prepared = _prepare(student, pixels, data, spec, seed, signed=signed)
     reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), progress, solve=spec.rebuild)
     return prepared
 
@@ -72,7 +74,7 @@ def train_quantized(
     """
     torch.manual_seed(seed)
     student.eval()
-    prepared = _prepare(student, pixels, spec)
+    prepared = _prepare(student, pixels, data, spec, seed)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = [layer.weight for layer in layers]
     others = [parameter for parameter in prepared.parameters() if all(parameter is not weight for weight in weights)]
@@ -92,7 +94,7 @@ def train_quantized(
     for step, batch in enumerate(drawn, run.step):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
-        pictures = pixels(batch.pixels)
+        pictures = pixels(paint_flat(batch, spec.flat_share, seed, step).pixels)
         with torch.no_grad():
             features, wanted = read(student, pictures)
         rounded, logits = read(prepared, pictures)
@@ -107,9 +109,14 @@ def train_quantized(
     return prepared
 
 
-def _prepare(student: nn.Module, pixels: Normalisation, spec: QatStage, *, signed: bool = False) -> fx.GraphModule:
+def _prepare(
+    student: nn.Module, pixels: Normalisation, data: SyntheticSet, spec: QatStage, seed: int, *, signed: bool = False
+) -> fx.GraphModule:
+    network = fold_batch_norm(student)
+    if spec.equalize:
+        equalize(network, _pictures(pixels, data, spec, seed, min(spec.pictures, _PICTURES_FOR_REACH)))
     return prepare(
-        student,
+        network,
         weight_bits=spec.weight_bits,
         float_prefixes=spec.float_layers,
         pixels=pixel_grid(pixels.mean, pixels.std),

@@ -46,11 +46,12 @@ class QatStage:
     """Layers are rebuilt on ``pictures`` cut to ``crop_size``, then trained together for ``steps`` of ``batch``.
 
     Without ``rebuild`` the pictures only set ranges, and weights are rounded to the nearest. With ``spare_channels``
-    dead channels share the rounding of others first.
+    dead channels share the rounding of others first; with ``equalize`` channels reach equally far before that.
 
-    ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of biases and head;
-    ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with one of
-    ``float_layers`` stay float.
+    ``flat_share`` of the pictures that it is trained on have a side painted in one colour: on a flat area rounding does
+    not even out. ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of
+    biases and head; ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with
+    one of ``float_layers`` stay float.
     """
 
     steps: int
@@ -58,7 +59,9 @@ class QatStage:
     crop_size: int = 224
     pictures: int = 256
     rebuild: bool = True
+    equalize: bool = True
     spare_channels: bool = True
+    flat_share: float = 0.25
     step_rate: float = 5e-3
     learning_rate: float = 3e-5
     feature_weight: float = 1.0

@@ -4,8 +4,8 @@ The network is walked once, on pictures, twice side by side: in float, and with 
 rounded already. Of each convolution the weights are solved for its float output on its rounded input (least squares,
 held to the trained weights by a small penalty), so that a layer makes up for the rounding before it. Then they are
 rounded one input after another; the inputs that are still to come take over what each leaves (GPTQ: Frantar et al.,
-arXiv 2210.17323). The bias brings the mean of every output channel back. An activation's range is the part of its
-largest value that rounds with the least square error. Solving on the rounded input, and doing so for depthwise
+arXiv 2210.17323). The bias brings the mean of every output channel back. Ranges are those of
+``edge_iqa.quantize.ranges``. Solving on the rounded input, and doing so for depthwise
 convolutions, is ours.
 """
 
@@ -20,11 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.ranges import set_range, share_steps
 from edge_iqa.quantize.reporting import Counted
 
 DAMPING = 0.01  # of the mean of an input's variances
-RANGE_PARTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_RANGE_BATCHES = 8
 _LEAST_VARIANCE = 1e-10
 _BLOCK = 128  # inputs whose errors are handed on together: the same numbers, fewer passes over memory
 
@@ -67,7 +66,7 @@ def reconstruct(
     nodes = [node for node in prepared.graph.nodes if node.op != "output"]
     last_reader = {source: node for node in nodes for source in node.all_input_nodes}
     values: dict[fx.Node, tuple[list[Any], list[Any]]] = {}  # float and rounded, a value per batch
-    ranged: set[ActivationFakeQuant] = set()
+    ranged = share_steps(prepared, pictures)
     for done, node in enumerate(nodes, 1):
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         source = values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
@@ -82,7 +81,7 @@ def reconstruct(
         elif isinstance(module, ActivationFakeQuant):
             assert source is not None
             if module not in ranged and not module.fixed:
-                module.largest.fill_(_best_range(module, source[1]))
+                set_range(module, source[1])
             ranged.add(module)
             values[node] = (source[0], [module(x) for x in source[1]])
         else:
@@ -172,12 +171,3 @@ def _round_in_turn(weight: Tensor, covariance: Tensor, scale: Tensor, most: int)
             left[:, :, place + 1 : end] -= errors[:, :, place, None] * factor[:, place, None, place + 1 : end]
         left[:, :, end:] -= errors[:, :, first:end] @ factor[:, first:end, end:]
     return result.gather(2, order.argsort(dim=1)[:, None].expand_as(weight))
-
-
-def _best_range(rounder: ActivationFakeQuant, values: Sequence[Tensor]) -> float:
-    largest = max(float(x.abs().max()) for x in values)
-    errors = []
-    for part in RANGE_PARTS:
-        rounder.largest.fill_(part * largest)
-        errors.append(sum(float((rounder(x) - x).square().mean()) for x in values[:_RANGE_BATCHES]))
-    return largest * RANGE_PARTS[errors.index(min(errors))]

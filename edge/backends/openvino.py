@@ -22,7 +22,8 @@ class OpenVinoBackend:
     """Scores on OpenVINO with the latency hint; int8 is stored as IR, fp32 is read from ONNX.
 
     GPU and NPU keep what they compiled in the user's cache folder, since compiling takes seconds there. On the CPU
-    nothing is kept unless the environment variable EDGE_IQA_OPENVINO_CACHE names a folder.
+    nothing is kept unless the environment variable EDGE_IQA_OPENVINO_CACHE names a folder. Threads are not tied to
+    processors: OpenVINO would tie those of every scorer, the caller's among them, to the same first ones.
     """
 
     name: ClassVar[str] = "openvino"
@@ -46,8 +47,10 @@ class OpenVinoBackend:
         plugin = (device or "cpu").upper()
         _require_device(core, plugin)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None and plugin == "CPU":
-            settings["INFERENCE_NUM_THREADS"] = threads
+        if plugin == "CPU":
+            settings["ENABLE_CPU_PINNING"] = False
+            if threads is not None:
+                settings["INFERENCE_NUM_THREADS"] = threads
         cache = _cache_folder(plugin)
         if cache is not None:
             settings["CACHE_DIR"] = str(cache)
