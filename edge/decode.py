@@ -17,19 +17,15 @@ bit that still decodes cannot be noticed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import stat
-import sys
-import tempfile
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_iqa.decoder_messages import library_messages
 from edge_iqa.errors import (
     ImageCorrupt,
     ImageError,
@@ -45,17 +41,9 @@ MAX_PIXELS = 100_000_000
 MAX_SIDE = 1_000_000  # libpng's own limit, here for every format
 MAX_BYTES = 256 * 1024 * 1024
 
-_STDERR = 2
-_LOG_LEVEL_WARNING = 3  # the same number in OpenCV 4 and 5
 _DAMAGE_LINE = re.compile(
     rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|libpng error|PackBitsDecode|\[ *ERROR"
 )
-_LIBRARY_LINE = re.compile(
-    rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters"
-    rb"|Unknown Adobe color transform|Warning: unknown JFIF|Application transferred too many|libpng "
-    rb"|\[ *(FATAL|ERROR|WARN|INFO|DEBUG)|> |where$|\s*$"
-)
-_stderr_lock = threading.Lock()
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -150,7 +138,7 @@ def _decode_pixels(data: bytes, header: ImageHeader, name: str) -> NDArray[Any]:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     lines: list[bytes] = []
     try:
-        with _library_messages(lines):
+        with library_messages(lines):
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except (cv2.error, MemoryError) as error:
         raise _decoder_error(str(error), name) from None
@@ -181,64 +169,6 @@ def _decoder_error(message: str, name: str) -> ImageError:
     if not message or "nsufficient memory" in message or "Failed to allocate" in message:
         return ImageTooLarge(f"there is not enough memory to decode {name}", why=message, fix="scale it down first")
     return ImageCorrupt(f"{name} cannot be decoded", why=message, fix="copy the file again from its source")
-
-
-@contextlib.contextmanager
-def _library_messages(lines: list[bytes]) -> Iterator[None]:
-    """Append to ``lines`` what is written to the standard error meanwhile, and keep it off the terminal.
-
-    libjpeg and libpng write to file descriptor 2, which belongs to the whole process. It points to a
-    temporary file for the length of one decoding, under a lock, so that a line has one picture it can come
-    from. What other threads write meanwhile is recognised by not being such a message, and is passed on
-    afterwards; a child process started meanwhile keeps the temporary file as its standard error.
-    """
-    with _stderr_lock, _temporary_file() as captured:
-        try:
-            kept_stderr = os.dup(_STDERR)
-        except OSError:  # a service without a standard error: nothing to keep clean, nothing to read
-            yield
-            return
-        log_level = _set_opencv_log_level(_LOG_LEVEL_WARNING)
-        os.dup2(captured, _STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(kept_stderr, _STDERR)
-            os.close(kept_stderr)
-            _set_opencv_log_level(log_level)
-            os.lseek(captured, 0, os.SEEK_SET)
-            with open(captured, "rb", closefd=False) as file:
-                written = file.read().splitlines(keepends=True)
-            lines += [line.rstrip() for line in written if _LIBRARY_LINE.match(line)]
-            foreign = b"".join(line for line in written if not _LIBRARY_LINE.match(line))
-            with contextlib.suppress(OSError):
-                os.write(_STDERR, foreign)
-
-
-def _set_opencv_log_level(level: int) -> int:
-    """Set what OpenCV reports and return the former level; the function's place differs between 4 and 5."""
-    import cv2
-
-    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
-    return int(set_level(level))
-
-
-@contextlib.contextmanager
-def _temporary_file() -> Iterator[int]:
-    """Yield a descriptor of an empty file without a name; in memory on Linux, whose disk may be read-only."""
-    if sys.platform == "linux":
-        import fcntl
-
-        descriptor = os.memfd_create("edge-iqa-decoder-messages")
-        # appended: two threads that write at one time must not overwrite each other's lines
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.TemporaryFile() as file:
-            yield file.fileno()
 
 
 def _to_uint8_rgb(bgr: NDArray[Any], sample_max: int | None) -> NDArray[np.uint8]:

@@ -213,7 +213,80 @@ def test_threads_get_their_own_verdict_and_lose_no_lines(capfd: pytest.CaptureFi
         talker.join()
     assert verdicts == ["(160, 200, 3)", "E204"] * 40
     assert written
+    decode_image(good, "a")  # passes on a line whose writer was interrupted
     assert sorted(capfd.readouterr().err.splitlines(keepends=True)) == sorted(written)
+
+
+# A descriptor taken during a decoding stands for a thread that was interrupted in the middle of writing, and for a
+# child process that was started then.
+LATE_WRITER = """
+import os, sys
+import cv2
+from edge_iqa.decode import decode_image
+data, decode, taken = sys.stdin.buffer.read(), cv2.imdecode, []
+def imdecode(*arguments):
+    taken.append(os.dup(2))
+    return decode(*arguments)
+cv2.imdecode = imdecode
+decode_image(data, "a")
+os.write(taken[0], b"a late line\\nCorrupt JPEG data: of somebody else\\n")
+"""
+
+
+def test_a_line_that_is_written_too_late_is_passed_on_by_the_next_decoding() -> None:
+    program = LATE_WRITER + "print(decode_image(data, 'a').shape, flush=True)\nos._exit(0)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=encoded("png", scene()), capture_output=True, check=True
+    )
+    assert done.stdout.strip() == b"(48, 64, 3)"
+    assert done.stderr == b"a late line\nCorrupt JPEG data: of somebody else\n"
+
+
+def test_a_line_that_is_written_too_late_is_passed_on_at_exit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_WRITER], input=encoded("png", scene()), capture_output=True, check=True
+    )
+    assert done.stderr == b"a late line\nCorrupt JPEG data: of somebody else\n"
+
+
+def test_many_messages_do_not_fill_the_memory() -> None:
+    program = (
+        "import os, sys\n"
+        "import cv2\n"
+        "from edge_iqa import decoder_messages\n"
+        "for _ in range(50):\n"
+        "    with decoder_messages.library_messages([]):\n"
+        "        os.write(2, 400_000 * b'x' + b'\\n')\n"
+        "    print(os.fstat(decoder_messages._file.descriptor).st_size)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    sizes = [int(line) for line in done.stdout.split()]
+    assert max(sizes) < 2_000_000
+    assert done.stderr == 50 * (400_000 * b"x" + b"\n")
+
+
+def test_a_forked_child_reads_its_own_messages() -> None:
+    program = (
+        "import os, sys\n"
+        "from edge_iqa.decode import decode_image\n"
+        "from edge_iqa.errors import ImageError\n"
+        "data = sys.stdin.buffer.read()\n"
+        "def verdict():\n"
+        "    try:\n"
+        "        decode_image(data, 'a')\n"
+        "    except ImageError as error:\n"
+        "        return error.code\n"
+        "print(verdict(), flush=True)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    print(verdict(), flush=True)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "print(verdict(), flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=damaged_jpeg(), capture_output=True, check=True)
+    assert done.stdout.split() == [b"E204"] * 3
+    assert done.stderr == b""
 
 
 def test_works_without_a_standard_error() -> None:
