@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -66,26 +66,6 @@ def batches(
             picture = data.pictures[flat // versions, flat % versions, y : y + crop_size, x : x + crop_size]
             pictures.append(np.array(picture[:, ::-1] if mirror else picture))
         yield Batch(torch.from_numpy(np.stack(pictures)), chosen, top, left, mirrored)
-
-
-def paint_flat(batch: Batch, share: float, seed: int, step: int) -> Batch:
-    """Return ``batch`` with one side of about ``share`` of its pictures painted in one colour, as borders are.
-
-    Each follows from ``seed`` and ``step`` alone. What the teacher says of a picture no longer holds for it.
-    """
-    size = batch.pixels.shape[1]
-    random = np.random.default_rng((seed, 2, step))
-    pixels = batch.pixels.clone()
-    for picture in pixels:
-        painted, side, depth = random.random() < share, random.integers(4), int(size * random.uniform(0.2, 0.9))
-        colour = random.integers(0, 256, 3)
-        grey = random.choice([0, 255, colour[0]])
-        if random.random() < 0.5:
-            colour[:] = grey
-        if painted:
-            part = picture if side < 2 else picture.transpose(0, 1)
-            part[slice(depth) if side % 2 else slice(size - depth, None)] = torch.from_numpy(colour).to(torch.uint8)
-    return replace(batch, pixels=pixels)
 
 
 def _generator(*numbers: int) -> torch.Generator:

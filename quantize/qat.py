@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from edge_iqa.errors import ResumeRefused
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
-from edge_iqa.quantize.batches import Normalisation, batches, paint_flat
+from edge_iqa.quantize.batches import Normalisation, batches
 from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.head import read
@@ -94,7 +94,7 @@ def train_quantized(
     for step, batch in enumerate(drawn, run.step):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
-        pictures = pixels(paint_flat(batch, spec.flat_share, seed, step).pixels)
+        pictures = pixels(batch.pixels)
         with torch.no_grad():
             features, wanted = read(student, pictures)
         rounded, logits = read(prepared, pictures)

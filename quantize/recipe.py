@@ -48,10 +48,9 @@ class QatStage:
     Without ``rebuild`` the pictures only set ranges, and weights are rounded to the nearest. With ``spare_channels``
     dead channels share the rounding of others first; with ``equalize`` channels reach equally far before that.
 
-    ``flat_share`` of the pictures that it is trained on have a side painted in one colour: on a flat area rounding does
-    not even out. ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of
-    biases and head; ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with
-    one of ``float_layers`` stay float.
+    ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of biases and head;
+    ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with one of
+    ``float_layers`` stay float.
     """
 
     steps: int
@@ -61,7 +60,6 @@ class QatStage:
     rebuild: bool = True
     equalize: bool = True
     spare_channels: bool = True
-    flat_share: float = 0.25
     step_rate: float = 5e-3
     learning_rate: float = 3e-5
     feature_weight: float = 1.0

@@ -12,7 +12,7 @@ import torch
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.synthesis import VERSIONS, SynthesisSpec, SyntheticSet
 from edge_iqa.quantize import distill as distill_module
-from edge_iqa.quantize.batches import Normalisation, batches, paint_flat
+from edge_iqa.quantize.batches import Normalisation, batches
 from edge_iqa.quantize.distill import TeacherTargets, distill
 from edge_iqa.quantize.qat import train_quantized
 from edge_iqa.quantize.recipe import FloatStage, QatStage
@@ -82,26 +82,6 @@ def test_maps_are_cut_and_mirrored_with_their_pixels(data: SyntheticSet) -> None
             y, x = batch.top[index], batch.left[index]
             pixels = picture[y : y + 64, x : x + 64]
             assert np.array_equal(batch.pixels[index].numpy(), pixels[:, ::-1] if mirrored else pixels)
-
-
-def test_a_share_of_the_pictures_gets_flat_sides(data: SyntheticSet) -> None:
-    batch = next(batches(data, 32, 64, 1, seed=0))
-    painted = paint_flat(batch, 0.5, 0, 7)
-    changed = (painted.pixels != batch.pixels).any(3)  # (B, S, S)
-    assert 6 < int(changed.flatten(1).any(1).sum()) < 26
-    whole_rows, whole_columns = 0, 0
-    for picture, where in zip(painted.pixels, changed, strict=True):
-        colours = picture[where].unique(dim=0)
-        assert len(colours) <= 1
-        if len(colours):
-            flat = (picture == colours[0]).all(2)
-            rows, columns = int(flat.all(1).sum()), int(flat.all(0).sum())
-            assert 12 <= max(rows, columns) <= 57
-            whole_rows, whole_columns = whole_rows + (rows > columns), whole_columns + (columns > rows)
-    assert whole_rows > 0
-    assert whole_columns > 0
-    assert torch.equal(paint_flat(batch, 0.5, 0, 7).pixels, painted.pixels)
-    assert torch.equal(paint_flat(batch, 0.0, 0, 7).pixels, batch.pixels)
 
 
 def _student() -> HirqaSLite:
