@@ -161,8 +161,7 @@ def _write_model(bundle: Bundle, runtime: str, precision: str, folder: Path) -> 
 def _benchmark_app(model: Path, threads: int, runs: int) -> float:
     # its hint "latency" refuses a number of threads; this is what the hint sets
     options = ["-m", str(model), "-d", "CPU", "-api", "sync", "-hint", "none", "-nstreams", "1", "-niter", str(runs)]
-    if model.suffix == ".onnx":
-        options += ["-infer_precision", "f32"]
+    options += ["-infer_precision", "f32"]  # as the backend does
     return openvino_median(_output("benchmark_app", [*options, "-nthreads", str(threads)]))
 
 

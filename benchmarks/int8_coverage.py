@@ -85,7 +85,8 @@ def openvino_operators(files: dict[str, bytes]) -> tuple[int, int, Counter[str]]
 
     core = openvino.Core()
     model = core.read_model(files["openvino/model.xml"], files["openvino/model.bin"])
-    compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1})
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(model, "CPU", settings)
     operators: Counter[str] = Counter()
     int8 = floats = 0
     for node in compiled.get_runtime_model().get_ordered_ops():

@@ -23,7 +23,8 @@ class OpenVinoBackend:
 
     GPU and NPU keep what they compiled in the user's cache folder, since compiling takes seconds there. On the CPU
     nothing is kept unless the environment variable EDGE_IQA_OPENVINO_CACHE names a folder. Threads are not tied to
-    processors: OpenVINO would tie those of every scorer, the caller's among them, to the same first ones.
+    processors: OpenVINO would tie those of every scorer, the caller's among them, to the same first ones. What is float
+    stays float32: on processors that know bfloat16 OpenVINO would compute the head of an int8 model in it.
     """
 
     name: ClassVar[str] = "openvino"
@@ -49,6 +50,7 @@ class OpenVinoBackend:
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if plugin == "CPU":
             settings["ENABLE_CPU_PINNING"] = False
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
             if threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = threads
         cache = _cache_folder(plugin)
@@ -56,7 +58,6 @@ class OpenVinoBackend:
             settings["CACHE_DIR"] = str(cache)
         try:
             if "model.onnx" in files:
-                # The float reference stays float32 on machines whose default would be bfloat16.
                 settings["INFERENCE_PRECISION_HINT"] = "f32"
                 model = core.read_model(io.BytesIO(files["model.onnx"]))
             else:

@@ -263,6 +263,18 @@ class TestOpenVino(BackendPromises):
         assert len(kinds) > 20
         assert sum(kind not in ("u8", "i8") for kind in kinds) <= len(floats)
 
+    @pytest.mark.parametrize("precision", ["int8", "fp32"])
+    def test_what_is_float_is_not_computed_in_bfloat16(self, bundle: Bundle, precision: str) -> None:
+        with Scorer(bundle, "openvino", precision) as scorer:
+            compiled = scorer.backend._compiled  # type: ignore[attr-defined]
+            assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
+            kinds = {
+                str(node.get_rt_info()["runtimePrecision"].astype(str))
+                for node in compiled.get_runtime_model().get_ordered_ops()
+            }
+        assert "f32" in kinds
+        assert "bf16" not in kinds
+
     def test_the_latency_hint_and_the_threads_arrive(self, scorer: Scorer) -> None:
         compiled = scorer.backend._compiled  # type: ignore[attr-defined]
         assert str(compiled.get_property("PERFORMANCE_HINT")).endswith("LATENCY")
