@@ -24,7 +24,6 @@ from edge_iqa.errors import BackendMismatch, BundleRefused, EdgeIqaError, Invali
 
 Answer = dict[str, Any]
 ThreadTimes = dict[str, tuple[int, int]]
-LEAST_SHARE = 0.1
 _WINDOW_SAMPLES = 8
 
 
@@ -114,7 +113,7 @@ class TargetWorker:
         """Take ``samples`` timed samples, fewer where ``max_seconds`` pass first; always at least one."""
         for _ in range(command["settle"]):
             self._sample()
-        before = thread_times_ns()
+        before, busy_before = thread_times_ns(), processors_busy_ns()
         start = time.perf_counter()
         taken: list[tuple[float, float, float]] = []
         while True:
@@ -122,7 +121,9 @@ class TargetWorker:
             if len(taken) >= command["samples"] or time.perf_counter() - start >= command["max_seconds"]:
                 break
         seconds = time.perf_counter() - start
-        scheduling = scheduling_ns(before, thread_times_ns())
+        after, busy_after = thread_times_ns(), processors_busy_ns()
+        busy_ns = None if busy_before is None or busy_after is None else busy_after - busy_before
+        scheduling = scheduling_ns(before, after, busy_ns)
         resize_ms, infer_ms, total_ms = zip(*taken, strict=True)
         return {
             "resize_ms": resize_ms,
@@ -164,19 +165,31 @@ def thread_times_ns(tasks: Path = Path("/proc/self/task")) -> ThreadTimes | None
     return times
 
 
-def scheduling_ns(before: ThreadTimes | None, after: ThreadTimes | None) -> tuple[int, int] | None:
-    """Return nanoseconds that the working threads ran and waited in between; None where they are not counted.
+def processors_busy_ns(stat: Path = Path("/proc/stat")) -> int | None:
+    """Return nanoseconds that all processors together have worked since start-up; None where they are not counted."""
+    try:
+        name, user, nice, system, _, _, irq, softirq = stat.read_text(encoding="ascii").split()[:8]
+        ticks = sum(map(int, (user, nice, system, irq, softirq)))
+    except (OSError, ValueError):
+        return None
+    return ticks * (1_000_000_000 // os.sysconf("SC_CLK_TCK")) if name == "cpu" else None
 
-    A thread works if it did a tenth of the process's work or more. OpenCV's helper of a few short tasks waits long
-    for a runtime's own threads, which hold their processors between two pictures: that is no other work's doing.
+
+def scheduling_ns(
+    before: ThreadTimes | None, after: ThreadTimes | None, busy_ns: int | None = None
+) -> tuple[int, int] | None:
+    """Return nanoseconds that the threads ran, and waited for other processes; None where they are not counted.
+
+    Threads wait for each other too: those of a runtime hold their processors for a while after a picture, and OpenCV's
+    want them for the next one. So waiting counts for no longer than other processes worked: all processors worked for
+    ``busy_ns``, what the threads ran included.
     """
     if not before or not after:
         return None
     start = {name: before.get(name, (0, 0)) for name in after}
-    spent = [(ran - start[name][0], waited - start[name][1]) for name, (ran, waited) in after.items()]
-    least = LEAST_SHARE * sum(ran for ran, _ in spent)
-    working = [one for one in spent if one[0] >= least]
-    return sum(ran for ran, _ in working), sum(waited for _, waited in working)
+    ran = sum(now - start[name][0] for name, (now, _) in after.items())
+    waited = sum(now - start[name][1] for name, (_, now) in after.items())
+    return ran, waited if busy_ns is None else min(waited, max(busy_ns - ran, 0))
 
 
 def peak_rss_mb() -> float | None:

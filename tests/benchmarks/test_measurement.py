@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from edge_iqa.benchmarks.rows import Measurement
 from edge_iqa.benchmarks.sampling import PLANS, Stability, stability
 from edge_iqa.benchmarks.session import Timing
-from edge_iqa.benchmarks.target_worker import scheduling_ns, thread_times_ns
+from edge_iqa.benchmarks.target_worker import processors_busy_ns, scheduling_ns, thread_times_ns
 from edge_iqa.benchmarks.targets import REFERENCE, targets_for
 from edge_iqa.errors import DeviceUnavailable, InvalidInput
 
@@ -46,12 +47,24 @@ def test_running_and_waiting_are_read_for_every_thread(tmp_path: Path) -> None:
     assert thread_times_ns(tmp_path / "none") is None
 
 
-def test_only_threads_that_work_count_as_waiting() -> None:
+def test_threads_that_wait_for_each_other_wait_for_no_other_work() -> None:
     before = {"11": (1000, 10), "12": (500, 0)}
     after = {"11": (2000, 60), "12": (1400, 20), "helper": (40, 900)}
-    assert scheduling_ns(before, after) == (1900, 70)
+    assert scheduling_ns(before, after) == (1940, 970)
+    assert scheduling_ns(before, after, 5000) == (1940, 970)
+    assert scheduling_ns(before, after, 2000) == (1940, 60)
+    assert scheduling_ns(before, after, 1900) == (1940, 0)
     assert scheduling_ns(None, after) is None
     assert scheduling_ns(before, None) is None
+
+
+def test_the_work_of_all_processors_is_read(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  10 2 3 400 50 6 7 8 0 0\ncpu0 10 2 3 400 50 6 7 8 0 0\nintr 4\n")
+    assert processors_busy_ns(stat) == 28 * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    stat.write_text("intr 4\n")
+    assert processors_busy_ns(stat) is None
+    assert processors_busy_ns(tmp_path / "none") is None
 
 
 def test_streams_share_out_the_threads() -> None:
