@@ -72,13 +72,14 @@ def machine(result: BenchResult) -> str:
 def facts_line(result: BenchResult) -> str:
     """Return one paragraph on how the numbers came about."""
     settings, runtimes = result.settings, {row.runtime: row.runtime_version for row in result.rows}
+    cpus = f"{result.host.cpus} CPUs" + (f" ({', '.join(result.host.cpu_flags)})" if result.host.cpu_flags else "")
     facts = [
         f"{result.created_utc[:10]}",
         f"edge-iqa {result.tool.version}",
         f"bundle {result.bundle.sha256[:12]}",
         f"{result.images.n} pictures ({result.images.source}, {result.images.sha256[:12]})",
         f"mode {settings.plan.mode}",
-        f"{settings.threads} thread{'' if settings.threads == 1 else 's'} of {result.host.cpus} CPUs",
+        f"{settings.threads} thread{'' if settings.threads == 1 else 's'} of {cpus}",
         *(f"{name} {version}" for name, version in runtimes.items() if version is not None),
     ]
     if result.host.load_average is not None:

@@ -151,5 +151,5 @@ _ADVICE = {
     "DRIFT": "do not deploy this: use fp32 on this runtime, or quantize again with a tighter --budget",
     "TOO_FEW_SAMPLES": "measure longer or in a mode that needs fewer samples (--mode rapid)",
     "THROTTLED": "cool the device, fix power mode and clocks, or quote what it keeps up: --sustained 10m",
-    "UNSTABLE": "stop other work, fix the clock (governor 'performance'), measure again with --mode normal",
+    "UNSTABLE": "stop other work, fix the clock (governor 'performance'), measure again, longer with --mode normal",
 }
