@@ -107,8 +107,8 @@ class Stability:
     the system do not count; ``trend`` is the median of the last third against that of the first third, minus
     1. The network's time is taken because its input has one size, whatever the size of the picture.
     ``waited`` is the share of its time that the process stood ready without a processor, because other work
-    had them: the kernel's run-queue time (www.kernel.org/doc/html/latest/scheduler/sched-stats.html), None
-    where it is not counted. The three measures are ours.
+    had them: the kernel's run-queue time (www.kernel.org/doc/html/latest/scheduler/sched-stats.html), but no
+    more than other processes ran (/proc/stat), None where it is not counted. The three measures are ours.
     """
 
     variation: float | None
