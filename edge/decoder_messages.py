@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 
-LIBRARY_LINE = re.compile(
+_LIBRARY_LINE = re.compile(
     rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters"
     rb"|Unknown Adobe color transform|Warning: unknown JFIF|Application transferred too many|libpng "
     rb"|\[ *(FATAL|ERROR|WARN|INFO|DEBUG)|> |where$|\s*$"
@@ -53,8 +53,8 @@ def library_messages(lines: list[bytes]) -> Iterator[None]:
             os.close(kept_stderr)
             _set_opencv_log_level(log_level)
             written = file.new_lines()
-            lines += [line.rstrip() for line in written if LIBRARY_LINE.match(line)]
-            _pass_on([*late, *(line for line in written if not LIBRARY_LINE.match(line))])
+            lines += [line.rstrip() for line in written if _LIBRARY_LINE.match(line)]
+            _pass_on([*late, *(line for line in written if not _LIBRARY_LINE.match(line))])
 
 
 class _MessageFile:
