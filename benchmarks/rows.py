@@ -69,7 +69,7 @@ class Measurement:
 
     @property
     def waited(self) -> float | None:
-        """The share of its time that the process stood ready while others had the processors; None where not counted."""
+        """The share of its time that the process stood ready while others ran; None where not counted."""
         counted = self.ran_ns + self.waited_ns
         return self.waited_ns / counted if counted > 0 else None
 
