@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from edge_iqa.quantize.prepare import is_sum
+from edge_iqa.quantize.prepare import is_sum, module_at
 
 _PICTURES_THAT_COUNT = 0.99
 _LEAST_REACH = 0.05  # of the widest channel; what reaches less far is not made larger for it
@@ -75,11 +75,8 @@ class _Watch(fx.Interpreter):
 def _scalable(network: fx.GraphModule) -> list[_Tensors]:
     modules = dict(network.named_modules())
 
-    def module_of(node: fx.Node) -> nn.Module | None:
-        return modules.get(str(node.target)) if node.op == "call_module" else None
-
     def passes_on(node: fx.Node) -> bool:
-        return is_sum(node) or isinstance(module_of(node), nn.ReLU | nn.MaxPool2d)
+        return is_sum(node) or isinstance(module_at(modules, node), nn.ReLU | nn.MaxPool2d)
 
     def scales(reader: nn.Module | None) -> bool:
         return isinstance(reader, nn.Conv2d) and (
@@ -88,7 +85,7 @@ def _scalable(network: fx.GraphModule) -> list[_Tensors]:
 
     groups: list[set[fx.Node]] = []
     for node in network.graph.nodes:
-        if isinstance(module_of(node), nn.Conv2d):
+        if isinstance(module_at(modules, node), nn.Conv2d):
             groups.append({node})
         elif passes_on(node):
             touching = [group for group in groups if group & {*node.all_input_nodes}]
@@ -98,12 +95,14 @@ def _scalable(network: fx.GraphModule) -> list[_Tensors]:
     for group in groups:
         readers = list(dict.fromkeys(user for node in group for user in node.users if not passes_on(user)))
         sources = {source for node in group if passes_on(node) for source in node.all_input_nodes}
-        writers = [module for node in group if isinstance(module := module_of(node), nn.Conv2d)]
-        if not readers or not sources <= group or not all(scales(module_of(reader)) for reader in readers):
+        writers = [module for node in group if isinstance(module := module_at(modules, node), nn.Conv2d)]
+        if not readers or not sources <= group or not all(scales(module_at(modules, reader)) for reader in readers):
             continue
         if any(writer.bias is None for writer in writers):
             continue
-        rounded = [node for node in group if not any(isinstance(module_of(user), nn.ReLU) for user in node.users)]
-        convs = [module for reader in readers if isinstance(module := module_of(reader), nn.Conv2d)]
+        rounded = [
+            node for node in group if not any(isinstance(module_at(modules, user), nn.ReLU) for user in node.users)
+        ]
+        convs = [module for reader in readers if isinstance(module := module_at(modules, reader), nn.Conv2d)]
         found.append(_Tensors(tuple(rounded), tuple(writers), tuple(convs)))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -100,11 +100,8 @@ def prepare(
     graph_module.add_module("activations", rounders)
     owner: dict[fx.Node, str] = {}
 
-    def module_of(node: fx.Node) -> nn.Module | None:
-        return modules.get(str(node.target)) if node.op == "call_module" else None
-
     def only_float_reads(node: fx.Node) -> bool:
-        readers = [module_of(user) for user in node.users]
+        readers = [module_at(modules, user) for user in node.users]
         return bool(readers) and all(type(reader) in (nn.Conv2d, SameConv2d) for reader in readers)
 
     def insert_after(
@@ -125,17 +122,17 @@ def prepare(
         owner[quantized] = name
 
     for node in list(graph.nodes):
-        module = module_of(node)
+        module = module_at(modules, node)
         if node.op == "placeholder":
             insert_after(node, grid=pixels)
         elif isinstance(module, nn.Conv2d) or is_sum(node):
             users = list(node.users)
-            feeds_relu = len(users) == 1 and isinstance(module_of(users[0]), nn.ReLU | nn.ReLU6)
+            feeds_relu = len(users) == 1 and isinstance(module_at(modules, users[0]), nn.ReLU | nn.ReLU6)
             insert_after(users[0] if feeds_relu else node, after_relu=feeds_relu)
         elif isinstance(module, nn.MaxPool2d):
             insert_after(node, owner.get(node.args[0]))
     for node in graph.nodes:
-        conv = module_of(node)
+        conv = module_at(modules, node)
         if isinstance(conv, QuantConv2d) and node.args[0] in owner:
             rounder = rounders[owner[node.args[0]]]
             assert isinstance(rounder, ActivationFakeQuant)
@@ -143,6 +140,11 @@ def prepare(
     graph.lint()
     graph_module.recompile()
     return graph_module
+
+
+def module_at(modules: Mapping[str, nn.Module], node: fx.Node) -> nn.Module | None:
+    """Return which of a traced network's ``modules``, by their names, ``node`` calls; None where it calls none."""
+    return modules.get(str(node.target)) if node.op == "call_module" else None
 
 
 def is_sum(node: fx.Node) -> bool:

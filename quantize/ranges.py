@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.prepare import is_sum
+from edge_iqa.quantize.prepare import is_sum, module_at
 
 RANGE_PARTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _BATCHES = 8
@@ -89,25 +89,20 @@ class _Float(fx.Interpreter):
 def _added(prepared: fx.GraphModule) -> list[frozenset[ActivationFakeQuant]]:
     """Return the sets of rounders, of one number of levels each, whose tensors meet in sums, through all blocks."""
     modules = dict(prepared.named_modules())
-
-    def module_of(node: fx.Node | None) -> nn.Module | None:
-        return modules.get(str(node.target)) if node is not None and node.op == "call_module" else None
-
     groups: list[frozenset[ActivationFakeQuant]] = []
     for node in prepared.graph.nodes:
         if not is_sum(node):
             continue
-        after = next(iter(node.users), None)
-        if isinstance(module_of(after), nn.ReLU | nn.ReLU6):
-            assert after is not None
-            after = next(iter(after.users), None)
+        after = [*node.users]
+        if after and isinstance(module_at(modules, after[0]), nn.ReLU | nn.ReLU6):
+            after = [*after[0].users]
         group: frozenset[ActivationFakeQuant] = frozenset()
         clips = False
-        for place in (*node.all_input_nodes, after):
-            rounder = module_of(place)
+        for place in (*node.all_input_nodes, *after[:1]):
+            rounder = module_at(modules, place)
             if isinstance(rounder, ActivationFakeQuant):
                 group |= {rounder}
-                clips = clips or rounder.fixed or isinstance(module_of(place.args[0]), nn.ReLU6)
+                clips = clips or rounder.fixed or isinstance(module_at(modules, place.args[0]), nn.ReLU6)
         if clips:
             continue
         touching = [other for other in groups if other & group]

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.prepare import module_at
 from edge_iqa.quantize.ranges import set_range, share_steps
 from edge_iqa.quantize.reporting import Counted
 
@@ -68,7 +69,7 @@ def reconstruct(
     values: dict[fx.Node, tuple[list[Any], list[Any]]] = {}  # float and rounded, a value per batch
     ranged = share_steps(prepared, pictures)
     for done, node in enumerate(nodes, 1):
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        module = module_at(modules, node)
         source = values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
         if node.op == "placeholder":
             values[node] = (list(pictures), list(pictures))
