@@ -4,12 +4,16 @@ Four terms, ours: the student's logit against the teacher's (smooth L1, so that 
 the order of all pairs in a batch (hinge on the logits' differences); a linear read-out of the student's pooled
 features against the leading principal components of the teacher's; and a linear read-out of the student's stages
 against the teacher's maps, position by position (FitNets, Romero et al., ICLR 2015).
+
+A network sees the border of a small crop everywhere, and at a stride of 32 that of a camera's picture hardly anywhere.
+So a run may end with larger crops (``FloatStage.last_steps``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +106,12 @@ def freeze_statistics(student: StudentNetwork) -> None:
             module.eval()
 
 
+def knows_bfloat16() -> bool:
+    """Tell whether this processor multiplies bfloat16 itself (AVX512_BF16, AMX); elsewhere float32 is faster."""
+    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # {} in an older torch
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def distill(
     student: StudentNetwork,
     data: SyntheticSet,
@@ -133,7 +143,8 @@ def distill(
         {"params": [parameter for parameter in parameters if parameter not in trunk]},
     ]
     optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay)
-    run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
+    halved = spec.bfloat16 and knows_bfloat16()
+    run = RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", data.data_sha256, {})
     if checkpoint is not None and checkpoint.exists():
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
             run = load_checkpoint(checkpoint, network, optimizer, run)
@@ -141,23 +152,22 @@ def distill(
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if pretrained:
         freeze_statistics(student)
-    for step, batch in enumerate(
-        batches(data, spec.batch, spec.crop_size, spec.steps, seed, first_step=run.step), run.step
-    ):
+    for step, batch in enumerate(_batches(data, spec, seed, run.step), run.step):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * _rate(step / spec.steps)
         pixels = normalised(batch.pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
-        stages = student.maps(pixels)
-        embedding = student.read(stages)
-        logits = student.fc[0](embedding).squeeze(1)
         wanted = logits_wanted[batch.pictures]
-        loss = (
-            spec.score_weight * F.smooth_l1_loss(logits, wanted, beta=0.5)
-            + spec.ranking_weight * order_loss(logits, wanted)
-            + spec.feature_weight * F.mse_loss(readers.components(embedding), components_wanted[batch.pictures])
-        )
-        if targets.maps is not None and readers.stage and spec.map_weight > 0:
-            loss = loss + spec.map_weight * readers.map_loss(stages, batch, targets.maps)
+        with torch.autocast("cpu", torch.bfloat16, enabled=halved):
+            stages = student.maps(pixels)
+            embedding = student.read(stages)
+            logits = student.fc[0](embedding).squeeze(1).float()
+            loss = (
+                spec.score_weight * F.smooth_l1_loss(logits, wanted, beta=0.5)
+                + spec.ranking_weight * order_loss(logits, wanted)
+                + spec.feature_weight * F.mse_loss(readers.components(embedding), components_wanted[batch.pictures])
+            )
+            if targets.maps is not None and readers.stage and spec.map_weight > 0:
+                loss = loss + spec.map_weight * readers.map_loss(stages, batch, targets.maps)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -166,6 +176,15 @@ def distill(
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def _batches(data: SyntheticSet, spec: FloatStage, seed: int, first_step: int) -> Iterator[Batch]:
+    """Yield the batches from ``first_step`` on: small crops, then as many pixels a step in crops of the last size."""
+    turn = spec.steps - spec.last_steps
+    yield from batches(data, spec.batch, spec.crop_size, turn, seed, first_step=first_step)
+    if spec.last_steps:
+        fewer = max(1, round(spec.batch * (spec.crop_size / spec.last_crop_size) ** 2))
+        yield from batches(data, fewer, spec.last_crop_size, spec.steps, seed, first_step=max(first_step, turn))
 
 
 def _rate(progress: float) -> float:

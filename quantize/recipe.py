@@ -26,12 +26,17 @@ _FOLDER = Path(__file__).parent / "recipes"
 class FloatStage:
     """Distillation in float: ``steps`` of ``batch`` crops of ``crop_size`` pixels; the weights of the four terms.
 
-    ``crop_size`` is a multiple of 32.
+    The last ``last_steps`` of them take crops of ``last_crop_size`` instead, with as many pixels a step. With
+    ``bfloat16`` the trunk computes in it where the processor does (AVX512_BF16, AMX), in float32 elsewhere.
+    ``crop_size`` and ``last_crop_size`` are multiples of 32.
     """
 
     steps: int
     batch: int = 32
     crop_size: int = 224
+    last_steps: int = 0
+    last_crop_size: int = 224
+    bfloat16: bool = False
     learning_rate: float = 1e-3
     trunk_learning_rate: float = 3e-4
     weight_decay: float = 0.01

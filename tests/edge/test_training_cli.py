@@ -47,7 +47,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run: Run, tmp_path: Path) ->
     ("arguments", "words"),
     [
         (("--student", "resnet"), "resnet"),
-        (("--recipe", "slow"), "one of: full, hirqa-s-full, hirqa-s-quick, quick"),
+        (("--recipe", "slow"), "one of: full, hirqa-s-full, hirqa-s-long, hirqa-s-quick, quick"),
         (("--budget", "srcc=1"), "cannot be read"),
         (("--images", "/nowhere"), "No photographs"),
         (("-o", "/nowhere/b.eiqa"), "no folder"),

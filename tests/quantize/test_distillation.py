@@ -136,6 +136,49 @@ def test_map_and_feature_terms_reach_the_weights(data: SyntheticSet, targets: Te
     assert not torch.equal(with_maps.trunk.stem[0].weight, without.trunk.stem[0].weight)
 
 
+ENDS_LARGE = replace(FLOAT, last_steps=3, last_crop_size=96)
+
+
+def test_a_stage_ends_with_larger_crops_and_as_many_pixels_a_step(
+    data: SyntheticSet, targets: TeacherTargets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    whole = HirqaSLite.maps
+    monkeypatch.setattr(HirqaSLite, "maps", lambda self, x: (seen.append(tuple(x.shape)), whole(self, x))[1])
+    distill(_student(), data, targets, replace(ENDS_LARGE, batch=9), 0, lambda *_: None)
+    assert seen == [(9, 3, 64, 64)] * 3 + [(4, 3, 96, 96)] * 3
+
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_a_stage_that_ends_with_larger_crops_can_be_stopped_too(
+    data: SyntheticSet, targets: TeacherTargets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    monkeypatch.setattr(distill_module, "CHECKPOINT_EVERY", 2)
+    unbroken, resumed, path = _student(), _student(), tmp_path / "checkpoint.safetensors"
+    distill(unbroken, data, targets, ENDS_LARGE, 0, lambda *_: None)
+    with pytest.raises(_Stopped):
+        distill(_student(), data, targets, ENDS_LARGE, 0, _stop_at(last), checkpoint=path)
+    distill(resumed, data, targets, ENDS_LARGE, 0, lambda *_: None, checkpoint=path)
+    for name, value in unbroken.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_bfloat16_leaves_float32_weights_that_differ_little(
+    data: SyntheticSet, targets: TeacherTargets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, exact = _student(), _student()
+    distill(exact, data, targets, FLOAT, 0, lambda *_: None)
+    moved = exact.trunk.stem[0].weight - started.trunk.stem[0].weight
+    for known in (True, False):
+        monkeypatch.setattr(distill_module, "knows_bfloat16", lambda known=known: known)
+        student = _student()
+        distill(student, data, targets, replace(FLOAT, bfloat16=True), 0, lambda *_: None)
+        assert all(value.dtype == torch.float32 for value in student.parameters())
+        apart = student.trunk.stem[0].weight - exact.trunk.stem[0].weight
+        assert bool(apart.any()) is known
+        assert float(apart.detach().norm()) < float(moved.detach().norm())
+
+
 def test_a_stopped_quantization_ends_with_the_weights_of_an_unbroken_one(data: SyntheticSet, tmp_path: Path) -> None:
     student = _student()
     unbroken = train_quantized(student, PIXELS, data, QAT, 0, lambda *_: None)
