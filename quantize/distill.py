@@ -106,10 +106,10 @@ def freeze_statistics(student: StudentNetwork) -> None:
             module.eval()
 
 
-def knows_bfloat16() -> bool:
-    """Tell whether this processor multiplies bfloat16 itself (AVX512_BF16, AMX); elsewhere float32 is faster."""
+def trained_in(spec: FloatStage) -> str:
+    """Return what a stage computes in here: ``bfloat16`` if it may and the processor multiplies it, or ``float32``."""
     known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # {} in an older torch
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    return "bfloat16" if spec.bfloat16 and (known.get("avx512_bf16") or known.get("amx_bf16")) else "float32"
 
 
 def distill(
@@ -143,7 +143,7 @@ def distill(
         {"params": [parameter for parameter in parameters if parameter not in trunk]},
     ]
     optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay)
-    halved = spec.bfloat16 and knows_bfloat16()
+    halved = trained_in(spec) == "bfloat16"
     run = RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", data.data_sha256, {})
     if checkpoint is not None and checkpoint.exists():
         with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it

@@ -15,7 +15,7 @@ from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.student import STUDENTS, StudentNetwork
 from edge_iqa.models.synthesis import SyntheticSet, hash_files
 from edge_iqa.models.teacher import TeacherSpec, learnt_from
-from edge_iqa.quantize.distill import TeacherTargets, distill
+from edge_iqa.quantize.distill import TeacherTargets, distill, trained_in
 from edge_iqa.quantize.head import from_imagenet, solve_head
 from edge_iqa.quantize.recipe import IMAGENET, RANDOM, SHIPPED, Recipe
 from edge_iqa.quantize.reporting import Report
@@ -25,10 +25,14 @@ from edge_iqa.quantize.teacher_source import TeacherSource
 
 @dataclass(frozen=True)
 class FloatStudent:
-    """A float student in evaluation mode, and the key of everything that it was made from."""
+    """A float student in evaluation mode, and the key of everything that it was made from.
+
+    ``trained_in`` is what its training computed in, ``float32`` or ``bfloat16``, or None where it was not trained.
+    """
 
     network: StudentNetwork
     key: str
+    trained_in: str | None = None
 
 
 def is_taught(recipe: Recipe, weights: Path | None) -> bool:
@@ -57,8 +61,8 @@ def make_float_student(
     stored = _read_cache(path, key)
     if stored is not None:
         network = STUDENTS[recipe.student]()
-        network.load_state_dict(stored)
-        return FloatStudent(network.eval(), key)
+        network.load_state_dict(stored.tensors)
+        return FloatStudent(network.eval(), key, stored.trained_in)
 
     def solving(done: int, total: int) -> None:
         report("solving the head", done, total, None)
@@ -95,8 +99,9 @@ def make_float_student(
         )
         if weights is None and recipe.start in (IMAGENET, RANDOM):
             solve_head(network, data, targets.logits, learnt, solving)
-    _write_cache(path, key, network.state_dict())
-    return FloatStudent(network.eval(), key)
+    made = FloatStudent(network.eval(), key, trained_in(recipe.float_stage) if recipe.float_stage.steps else None)
+    _write_cache(path, made)
+    return made
 
 
 def _started(recipe: Recipe, weights: Path | None) -> StudentNetwork:
@@ -120,15 +125,25 @@ def _started(recipe: Recipe, weights: Path | None) -> StudentNetwork:
     return student.eval()
 
 
-def _read_cache(path: Path, key: str) -> dict[str, torch.Tensor] | None:
+@dataclass(frozen=True)
+class _Stored:
+    tensors: dict[str, torch.Tensor]
+    trained_in: str | None
+
+
+def _read_cache(path: Path, key: str) -> _Stored | None:
     if not path.exists():
         return None
     with safe_open(path, framework="pt") as stored:
-        if (stored.metadata() or {}).get("made_from") != key:
+        known = stored.metadata() or {}
+        if known.get("made_from") != key:
             return None
-        return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+        return _Stored(tensors, known.get("trained_in"))
 
 
-def _write_cache(path: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
+def _write_cache(path: Path, made: FloatStudent) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata={"made_from": key})
+    tensors = {name: value.contiguous() for name, value in made.network.state_dict().items()}
+    known = {"made_from": made.key, **({} if made.trained_in is None else {"trained_in": made.trained_in})}
+    save_file(tensors, path, metadata=known)

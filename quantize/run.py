@@ -119,6 +119,7 @@ def quantize(
             **({} if weights is None else {"start": weights.name, "start_sha256": hash_files([weights])}),
             "recipe": recipe.name,
             "seed": recipe.seed,
+            **({} if made_float.trained_in is None else {"float_stage_computed_in": made_float.trained_in}),
             "photographs": len(photographs),
             "photographs_sha256": data.data_sha256,
             "pictures": int(np.prod(data.pictures.shape[:2])),
