@@ -1,6 +1,6 @@
 """What each part of quantization is worth: one float student, quantized in several ways, one part changed at a time.
 
-    python -m edge_iqa.benchmarks.quantization_ablation WORK > table.md
+    python -m edge_iqa.benchmarks.quantization_ablation WORK [--untrained] > table.md
 
 WORK is the folder that ``quantize --recipe full --work WORK`` kept: its pictures and its float student are used. The
 differences from the float student are those of fake quantization in PyTorch, which the runtimes reproduce.
@@ -40,10 +40,11 @@ Quantize = Callable[[nn.Module, Normalisation, SyntheticSet, int], fx.GraphModul
 
 @dataclass(frozen=True)
 class Variant:
-    """One row: a name, and how the float student is quantized."""
+    """One row: a name, how the float student is quantized, and whether that takes training."""
 
     name: str
     quantize: Quantize
+    trains: bool = False
 
 
 def variants(spec: QatStage) -> Iterator[Variant]:
@@ -60,8 +61,8 @@ def variants(spec: QatStage) -> Iterator[Variant]:
         )
 
     few = max(8, spec.pictures // 4)
-    yield Variant(f"{spec.weight_bits}-bit weights, rebuilt, then trained", trained(spec))
-    yield Variant("training without the features' term", trained(replace(spec, feature_weight=0.0)))
+    yield Variant(f"{spec.weight_bits}-bit weights, rebuilt, then trained", trained(spec), trains=True)
+    yield Variant("training without the features' term", trained(replace(spec, feature_weight=0.0)), trains=True)
     yield Variant("rebuilt, not trained", alone(spec))
     yield Variant(
         f"rebuilt on {few} pictures instead of {spec.pictures}, not trained", alone(replace(spec, pictures=few))
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--recipe", default="full")
     parser.add_argument("--pictures", type=int, default=240)
+    parser.add_argument("--untrained", action="store_true", help="leave out the rows that take training, the longest")
     options = parser.parse_args()
     keep_freed_memory()
     recipe, _ = read_recipe(options.recipe)
@@ -103,7 +105,8 @@ def main() -> None:
     reference = scores(student, pixels, tensors)
     print(f"| quantization | SROCC | mean | max | flips at {THRESHOLD} |")
     print("| --- | --- | --- | --- | --- |")
-    for variant in track(list(variants(recipe.qat_stage)), "ways"):
+    chosen = [variant for variant in variants(recipe.qat_stage) if not (options.untrained and variant.trains)]
+    for variant in track(chosen, "ways"):
         prepared = variant.quantize(student, pixels, data, recipe.seed)
         print(row(variant.name, reference, scores(prepared, pixels, tensors)), flush=True)
 

@@ -5,7 +5,8 @@ block, what comes out of it and their sum share one step, so that integers are a
 With a step for each, the sum would be rounded again in every block, and runtimes would differ: OpenVINO leaves out the
 rounding of a convolution whose result is added to something, the others cannot. On one grid that is the same
 number. Where some follow a ReLU and have 255 levels above zero while others have 127, as in ResNets on the CPU
-runtimes, each keeps its step: the coarser one would serve the former badly. The shared step is ours.
+runtimes, each keeps its step: the coarser one would serve the former badly. There OpenVINO's graph holds on to the
+rounding (``edge_iqa.export.openvino``). The shared step is ours.
 """
 
 from __future__ import annotations

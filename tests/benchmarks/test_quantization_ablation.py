@@ -12,6 +12,7 @@ from edge_iqa.assets import photographs_folder
 from edge_iqa.benchmarks import quantization_ablation
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.synthesis import SynthesisSpec, find_photographs, synthesize
+from edge_iqa.quantize.recipe import QatStage
 
 RECIPE = """schema_version = 1
 name = "tiny"
@@ -50,3 +51,8 @@ def test_every_way_is_measured(
     mean = {name: figures[1] for name, figures in rows.items()}
     assert mean["weights rounded to the nearest, neither rebuilt nor trained"] > 1.5 * mean["rebuilt, not trained"]
     assert all(mean <= largest and 0 <= flips <= 12 for _, mean, largest, flips in rows.values())
+
+
+def test_rows_that_train_are_known() -> None:
+    trained = [variant.name for variant in quantization_ablation.variants(QatStage(steps=1)) if variant.trains]
+    assert trained == ["7-bit weights, rebuilt, then trained", "training without the features' term"]
