@@ -27,7 +27,7 @@ def command(
         Path | None,
         typer.Option(help="Float weights of hirqa-s to start from, a .safetensors from 'import' or 'train'."),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="quick, full, or a recipe file.")] = "quick",
+    recipe: Annotated[str, typer.Option(help="quick, full, for hirqa-s also long, or a recipe file.")] = "quick",
     budget: Annotated[
         str, typer.Option(help="Bars for every runtime and TensorRT's graph, e.g. srcc>=0.99,max_abs<=0.05.")
     ] = "",
