@@ -103,7 +103,7 @@ def recipe_names() -> list[str]:
 def read_recipe(name_or_path: str, student: str | None = None) -> tuple[Recipe, str]:
     """Return a recipe and its text, by shipped name or by path.
 
-    Where ``student`` is given it must be a recipe of that student; ``quick``, ``full`` and ``long`` are then the student's own.
+    Where ``student`` is given it must be a recipe of that student; a name such as ``full`` is then the student's own.
     Raises InvalidInput where there is none, where it is not TOML, or where a value does not fit.
     """
     if student is not None and student not in STUDENTS:
