@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_iqa.errors import MissingDependency
+from edge_iqa.export.graph_view import GraphView
 
 if TYPE_CHECKING:
     import onnx
@@ -39,35 +40,26 @@ def keep_roundings(model: onnx.ModelProto) -> onnx.ModelProto:
     max pool of one pixel passes integers on as they are, and keeps the two apart. Where all that is added lies on the
     grid of the sum, leaving the rounding out gives the same number, and nothing is put there.
     """
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     result = copy.deepcopy(model)
-    graph = result.graph
-    producer = {name: node for node in graph.node for name in node.output}
-    constants = {item.name: item for item in graph.initializer}
-
-    def readers(name: str) -> list[onnx.NodeProto]:
-        return [node for node in graph.node if name in node.input]
-
-    def step(node: onnx.NodeProto) -> float:
-        return float(numpy_helper.to_array(constants[node.input[1]]))
-
-    for place, add in reversed([*enumerate(graph.node)]):
-        terms = [producer.get(name) for name in add.input] if add.op_type == "Add" else []
-        rounded = [term for term in terms if term is not None and term.op_type == "DequantizeLinear"]
-        after = readers(add.output[0])
-        if after and after[0].op_type == "Relu":
-            after = readers(after[0].output[0])
-        grids = {step(node) for node in (*rounded, *after) if node.op_type.endswith("uantizeLinear")}
-        if len(rounded) < 2 or len(grids) == 1:
+    view = GraphView(result)
+    for place, node in reversed([*enumerate(result.graph.node)]):
+        if node.op_type != "Add" or _on_one_grid(view, node):
             continue
-        for index, term in enumerate(rounded):
-            quantize = producer.get(term.input[0])
-            source = None if quantize is None else producer.get(quantize.input[0])
-            if source is None or source.op_type != "Conv":
-                continue
-            held = f"{term.output[0]}_held_{index}"
-            pool = helper.make_node("MaxPool", [term.output[0]], [held], kernel_shape=[1, 1], strides=[1, 1])
-            add.input[list(add.input).index(term.output[0])] = held
-            graph.node.insert(place, pool)
+        for index, name in enumerate(node.input):
+            if view.pair_behind_convolution(name) is not None:
+                held = f"{name}__held"
+                pool = helper.make_node("MaxPool", [name], [held], kernel_shape=[1, 1], strides=[1, 1])
+                node.input[index] = held
+                result.graph.node.insert(place, pool)
     return result
+
+
+def _on_one_grid(view: GraphView, add: onnx.NodeProto) -> bool:
+    after = view.consumers[add.output[0]]
+    if after and after[0].op_type == "Relu":
+        after = view.consumers[after[0].output[0]]
+    rounded = [view.producer.get(name) for name in add.input] + after
+    steps = [view.values(node.input[1]) for node in rounded if node is not None and len(node.input) > 1]
+    return len({None if step is None else step.tobytes() for step in steps}) == 1

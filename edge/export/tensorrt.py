@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_iqa.errors import GraphUnsupported, MissingDependency
+from edge_iqa.export.graph_view import GraphView
 from edge_iqa.export.tensorrt_ahead import AheadOfTimeReport, EngineLayer, compile_ahead_of_time
 from edge_iqa.export.tensorrt_rules import (
     Finding,
-    GraphView,
     check_quantization,
     check_types,
     label,

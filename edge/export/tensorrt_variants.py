@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_iqa.errors import GraphUnsupported
+from edge_iqa.export.graph_view import GraphView
 from edge_iqa.export.tensorrt import dialect_for_tensorrt_8, require_onnx
-from edge_iqa.export.tensorrt_rules import GraphView
 
 if TYPE_CHECKING:
     import onnx
@@ -78,7 +78,7 @@ def strip_additions(model: onnx.ModelProto) -> onnx.ModelProto:
     removed: set[str] = set()  # by the first output, which is unique
     for addition in [node for node in result.graph.node if node.op_type == "Add"]:
         for index, name in enumerate(addition.input):
-            pair = _pair_behind_convolution(view, name)
+            pair = view.pair_behind_convolution(name)
             others = [other for place, other in enumerate(addition.input) if place != index]
             if pair is None or any(view.maker(other) != "DequantizeLinear" for other in others):
                 continue
@@ -122,19 +122,6 @@ def _half_constant(view: GraphView, name: str) -> str:
         view.graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), stored))
         view.constants[stored] = view.graph.initializer[-1]
     return stored
-
-
-def _pair_behind_convolution(view: GraphView, name: str) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
-    """Return Q and DQ where ``name`` is a convolution's output through them, and nothing else reads it on the way."""
-    dequantize = view.producer.get(name)
-    if dequantize is None or dequantize.op_type != "DequantizeLinear" or len(view.consumers[name]) != 1:
-        return None
-    quantize = view.producer.get(dequantize.input[0])
-    if quantize is None or quantize.op_type != "QuantizeLinear" or len(view.consumers[dequantize.input[0]]) != 1:
-        return None
-    if view.maker(quantize.input[0]) != "Conv" or len(view.consumers[quantize.input[0]]) != 1:
-        return None
-    return quantize, dequantize
 
 
 def _replace_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
