@@ -58,11 +58,9 @@ def make_float_student(
     taught_by = None if teacher is None else teacher.sha256
     key = f"{taught_by} {start} {recipe.float_stage!r} {recipe.seed} {data.spec!r} {data.data_sha256}"
     path = folder / "float.safetensors"
-    stored = _read_cache(path, key)
+    stored = _read_cache(path, key, recipe.student)
     if stored is not None:
-        network = STUDENTS[recipe.student]()
-        network.load_state_dict(stored.tensors)
-        return FloatStudent(network.eval(), key, stored.trained_in)
+        return stored
 
     def solving(done: int, total: int) -> None:
         report("solving the head", done, total, None)
@@ -125,21 +123,16 @@ def _started(recipe: Recipe, weights: Path | None) -> StudentNetwork:
     return student.eval()
 
 
-@dataclass(frozen=True)
-class _Stored:
-    tensors: dict[str, torch.Tensor]
-    trained_in: str | None
-
-
-def _read_cache(path: Path, key: str) -> _Stored | None:
+def _read_cache(path: Path, key: str, student: str) -> FloatStudent | None:
     if not path.exists():
         return None
     with safe_open(path, framework="pt") as stored:
         known = stored.metadata() or {}
         if known.get("made_from") != key:
             return None
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-        return _Stored(tensors, known.get("trained_in"))
+        network = STUDENTS[student]()
+        network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118 (no mapping)
+    return FloatStudent(network.eval(), key, known.get("trained_in"))
 
 
 def _write_cache(path: Path, made: FloatStudent) -> None:
