@@ -11,8 +11,7 @@ from torch import Tensor
 
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import normalised
-
-CUT_GRID = 32  # pixels
+from edge_iqa.quantize.recipe import CUT_GRID
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def make_float_student(
     torch.manual_seed(recipe.seed)
     if weights is None and recipe.start == IMAGENET:
         assert targets is not None
-        network = from_imagenet(data, targets.logits, learnt, solving)
+        network: StudentNetwork = from_imagenet(data, targets.logits, learnt, solving)
     else:
         network = _started(recipe, weights)
     if recipe.float_stage.steps:

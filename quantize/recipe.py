@@ -19,6 +19,7 @@ else:
 SCHEMA_VERSION = 1
 IMAGENET, SHIPPED, RANDOM, WEIGHTS = "imagenet", "shipped", "random", "weights"
 STARTS = {LITE_STUDENT: (IMAGENET, SHIPPED), RESNET_STUDENT: (RANDOM, WEIGHTS)}
+CUT_GRID = 32  # pixels; crops are of its multiples, and begin at them
 _FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -136,4 +137,24 @@ def read_recipe(name_or_path: str, student: str | None = None) -> tuple[Recipe, 
             f"{path.name} starts from {recipe.start!r}",
             fix=f"{recipe.student} starts from {' or '.join(map(repr, STARTS[recipe.student]))}",
         )
+    _check_crops(recipe, path.name)
     return recipe, text
+
+
+def _check_crops(recipe: Recipe, name: str) -> None:
+    """Refuse crops that the set's pictures cannot give: that would only be noticed minutes later."""
+    stage = recipe.float_stage
+    if not 0 <= stage.last_steps <= stage.steps:
+        raise InvalidInput(f"{name} has last_steps {stage.last_steps} of {stage.steps} steps")
+    crops = {"qat_stage.crop_size": recipe.qat_stage.crop_size}
+    if stage.steps:
+        crops["float_stage.crop_size"] = stage.crop_size
+    if stage.last_steps:
+        crops["float_stage.last_crop_size"] = stage.last_crop_size
+    for key, size in crops.items():
+        if size % CUT_GRID or not 0 < size <= recipe.data.crop_size:
+            raise InvalidInput(
+                f"{name} has {key} {size}",
+                why=f"crops are cut from pictures of {recipe.data.crop_size} pixels (data.crop_size)",
+                fix=f"choose a multiple of {CUT_GRID} up to that",
+            )

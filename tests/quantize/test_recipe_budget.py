@@ -47,6 +47,24 @@ def test_broken_recipes_are_named(tmp_path: Path, text: str, words: str) -> None
         read_recipe(str(tmp_path / "r.toml"))
 
 
+@pytest.mark.parametrize(
+    ("float_stage", "words"),
+    [
+        ("steps = 2\ncrop_size = 224", "float_stage.crop_size 224"),
+        ("steps = 2\ncrop_size = 100", "float_stage.crop_size 100"),
+        ("steps = 2\ncrop_size = 64\nlast_steps = 1", "float_stage.last_crop_size 224"),
+        ("steps = 2\ncrop_size = 64\nlast_steps = 3", "last_steps 3 of 2 steps"),
+        ("steps = 0\n[qat_stage]\nsteps = 0\ncrop_size = 160", "qat_stage.crop_size 160"),
+    ],
+)
+def test_crops_that_the_pictures_cannot_give_are_refused(tmp_path: Path, float_stage: str, words: str) -> None:
+    qat = "" if "qat_stage" in float_stage else "[qat_stage]\nsteps = 0\ncrop_size = 128\n"
+    text = f'schema_version = 1\nname = "r"\n[data]\ncrop_size = 128\n[float_stage]\n{float_stage}\n{qat}'
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(InvalidInput, match=words):
+        read_recipe(str(tmp_path / "r.toml"))
+
+
 def test_a_missing_recipe_names_the_shipped_ones() -> None:
     with pytest.raises(InvalidInput) as caught:
         read_recipe("fulll")
