@@ -12,7 +12,6 @@ from edge_iqa.assets import photographs_folder
 from edge_iqa.benchmarks import quantization_ablation
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.synthesis import SynthesisSpec, find_photographs, synthesize
-from edge_iqa.quantize.recipe import QatStage
 
 RECIPE = """schema_version = 1
 name = "tiny"
@@ -31,16 +30,21 @@ pictures = 24
 """
 
 
-def test_every_way_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """Return a command line for what a run of quantize left, on four photographs."""
     photographs = find_photographs(photographs_folder())[:4]
     synthesize(photographs, SynthesisSpec(crop_size=64, metrics=()), tmp_path / "photographs")
     student = HirqaSLite()
     student.load_shipped()
     save_file(student.state_dict(), tmp_path / "float.safetensors")
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    words = ["ablation", str(tmp_path), "--recipe", str(tmp_path / "tiny.toml"), "--pictures", "12"]
+    return ["ablation", str(tmp_path), "--recipe", str(tmp_path / "tiny.toml"), "--pictures", "12"]
+
+
+def test_every_way_is_measured(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", words)
     quantization_ablation.main()
     lines = capsys.readouterr().out.splitlines()[2:]
@@ -53,6 +57,17 @@ def test_every_way_is_measured(
     assert all(mean <= largest and 0 <= flips <= 12 for _, mean, largest, flips in rows.values())
 
 
-def test_rows_that_train_are_known() -> None:
-    trained = [variant.name for variant in quantization_ablation.variants(QatStage(steps=1)) if variant.trains]
-    assert trained == ["7-bit weights, rebuilt, then trained", "training without the features' term"]
+def test_rows_that_train_can_be_left_out(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [*words, "--untrained"])
+    monkeypatch.setattr(quantization_ablation, "train_quantized", lambda *_: pytest.fail("something was trained"))
+    every = quantization_ablation.variants
+    monkeypatch.setattr(
+        quantization_ablation,
+        "variants",
+        lambda spec: [one for one in every(spec) if one.trains or "neither" in one.name],
+    )
+    quantization_ablation.main()
+    rows = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == ["| weights rounded to the nearest, neither rebuilt nor trained"]
