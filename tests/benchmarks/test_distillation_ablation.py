@@ -63,7 +63,7 @@ def test_every_way_is_measured(
         f'schema_version = 1\nname = "tiny"\nstudent = "{student}"\nstart = "{start}"\nheight = 64\nwidth = 64\n'
         "[data]\ncrop_size = 64\nmetrics = []\n"
         "[float_stage]\nsteps = 0\nbatch = 4\ncrop_size = 32\nlearning_rate = 0.02\n"
-        "trunk_learning_rate = 0.02\n[qat_stage]\nsteps = 0\n"
+        "trunk_learning_rate = 0.02\n[qat_stage]\nsteps = 0\ncrop_size = 64\n"
     )
     words = ["ablation", str(work), "--student", student, "--recipe", str(recipe)]
     monkeypatch.setattr(sys, "argv", [*words, "--steps", "4", "--solved", "24", "--held-out", "12"])
