@@ -5,8 +5,8 @@ rounded already. Of each convolution the weights are solved for its float output
 held to the trained weights by a small penalty), so that a layer makes up for the rounding before it. Then they are
 rounded one input after another; the inputs that are still to come take over what each leaves (GPTQ: Frantar et al.,
 arXiv 2210.17323). The bias brings the mean of every output channel back. Ranges are those of
-``edge_iqa.quantize.ranges``. Solving on the rounded input, and doing so for depthwise
-convolutions, is ours.
+``edge_iqa.quantize.ranges``, and as there every picture counts alike, however large its values. That, solving on the
+rounded input, and doing so for depthwise convolutions, is ours.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from edge_iqa.quantize.reporting import Counted
 
 DAMPING = 0.01  # of the mean of an input's variances
 _LEAST_VARIANCE = 1e-10
+_LEAST_SQUARE = 1e-12
 _BLOCK = 128  # inputs whose errors are handed on together: the same numbers, fewer passes over memory
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """What least squares needs of inputs ``(G, I)`` and outputs ``(G, O)`` of a convolution in G groups."""
+    """What weighed least squares needs of inputs ``(G, I)`` and outputs ``(G, O)`` of a convolution in G groups."""
 
     input_mean: Tensor
     output_mean: Tensor
@@ -111,13 +112,14 @@ def _run(
 
 
 def _moments(conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> _Moments:
-    count = 0
+    whole = 0.0
     sums = [torch.zeros((), dtype=torch.float64)] * 4
-    for seen, wanted in _columns(conv, inputs, outputs):
-        parts = [seen.sum(-1), wanted.sum(-1), seen @ seen.mT, wanted @ seen.mT]
+    for seen, wanted, weight in _columns(conv, inputs, outputs):
+        weighed = seen * weight
+        parts = [weighed.sum(-1), (wanted * weight).sum(-1), seen @ weighed.mT, wanted @ weighed.mT]
         sums = [total + part.double() for total, part in zip(sums, parts, strict=True)]
-        count += seen.shape[-1]
-    seen_mean, wanted_mean, square, cross = (total / count for total in sums)
+        whole += float(weight.sum())
+    seen_mean, wanted_mean, square, cross = (total / whole for total in sums)
     return _Moments(
         seen_mean,
         wanted_mean,
@@ -126,11 +128,17 @@ def _moments(conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tens
     )
 
 
-def _columns(conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield, a batch at a time, what each position's product is made of ``(G, I, P)`` and should give ``(G, O, P)``."""
+def _columns(
+    conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield, a batch at a time, what each position's product is made of ``(G, I, P)`` and should give ``(G, O, P)``.
+
+    The third is what each position counts ``(P,)``: less in a picture of large outputs, so that errors are shares.
+    """
     for x, wanted in zip(inputs, outputs, strict=True):
         seen = F.unfold(conv.padded(x), conv.kernel_size, conv.dilation, tuple(map(int, conv.padding)), conv.stride)
-        yield _by_group(conv, seen), _by_group(conv, wanted.flatten(2))
+        weight = 1 / wanted.flatten(1).square().mean(1).clamp(min=_LEAST_SQUARE)
+        yield _by_group(conv, seen), _by_group(conv, wanted.flatten(2)), weight.repeat_interleave(seen.shape[2])
 
 
 def _by_group(conv: QuantConv2d, columns: Tensor) -> Tensor:

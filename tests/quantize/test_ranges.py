@@ -8,6 +8,7 @@ from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant
 from edge_iqa.quantize.prepare import PixelGrid, is_sum, prepare
+from edge_iqa.quantize.ranges import set_range, share_steps
 from edge_iqa.quantize.reconstruct import reconstruct
 
 
@@ -81,8 +82,30 @@ def test_a_step_is_wide_enough_for_the_widest_of_them() -> None:
     network = _network(None)
     prepared, pictures = _prepared(network)
     with torch.no_grad():
-        drift = max(float((prepared(x) - network(x)).abs().max()) for x in pictures)
-    assert drift < 5 * _steps(prepared)[-1]
+        drift = max(float((prepared(x) - network(x)).square().mean().sqrt()) for x in pictures)
+    assert drift < 2 * _steps(prepared)[-1]
+
+
+@pytest.mark.parametrize("power", [1, 3], ids=["normal", "heavy tails"])
+def test_a_picture_that_reaches_fifty_times_as_far_does_not_set_the_range_of_the_others(power: int) -> None:
+    values = torch.randn(32, 4, 16, 16, generator=torch.Generator().manual_seed(0)) ** power
+    far = values.clone()
+    far[5] *= 50
+    rounder = ActivationFakeQuant()
+    set_range(rounder, [far])
+    lost = (rounder(values) - values).flatten(1).square().sum(1) / values.flatten(1).square().sum(1)
+    assert lost.mean() < 0.01  # 0.1 and more where the squares of all pictures are added
+
+
+def test_a_picture_that_reaches_fifty_times_as_far_does_not_set_the_step_of_sums() -> None:
+    pictures = [torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) ** 3 for seed in range(4)]
+    far = [*pictures[:-1], torch.cat([pictures[-1][:-1], 50 * pictures[-1][-1:]])]
+    steps = []
+    for seen in (pictures, far):
+        prepared = prepare(_network(None).eval())
+        share_steps(prepared, seen)
+        steps.append(_steps(prepared)[1])
+    assert steps[1] < 2 * steps[0]
 
 
 def test_pixels_and_what_relu6_clips_keep_their_own_range() -> None:

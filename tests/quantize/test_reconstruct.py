@@ -12,7 +12,7 @@ from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.prepare import prepare
-from edge_iqa.quantize.reconstruct import reconstruct
+from edge_iqa.quantize.reconstruct import _moments, _solve, reconstruct
 
 
 def correlated(channels: int, seed: int) -> Tensor:
@@ -59,6 +59,21 @@ def test_a_layer_is_nearer_to_its_float_output_than_by_plain_rounding(make: Call
     integers = layer.weight / layer.weight_scale.view(-1, 1, 1, 1)
     assert torch.allclose(integers, integers.round(), atol=1e-3)
     assert integers.abs().max() <= 3.001
+
+
+def test_a_picture_of_large_values_counts_no_more_than_another() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(16, 8, 1)
+    seen, other = correlated(16, 0), correlated(16, 1)
+    strange = 50 * torch.randn(1, 16, 24, 24)
+    errors = []
+    for pictures in ([seen], [torch.cat([seen, strange])]):
+        _, layer = layer_of(conv)
+        layer.weight_max = 3
+        with torch.no_grad():
+            _solve(layer, _moments(layer, pictures, [conv(x) for x in pictures]))
+            errors.append(float((layer(other) - conv(other)).square().mean()))
+    assert errors[1] < 3 * errors[0]
 
 
 def test_a_long_tail_is_cut_and_a_short_one_is_not() -> None:
