@@ -39,7 +39,7 @@ def set_range(rounder: ActivationFakeQuant, values: Sequence[Tensor]) -> None:
 
 
 def _error(rounder: ActivationFakeQuant, x: Tensor) -> float:
-    """Return the square error of rounding ``x`` ``(N, ...)`` as a share of each picture's square, averaged over them."""
+    """Return the mean over pictures ``(N, ...)`` of what rounding costs each: the error's square, in shares of its own."""
     lost = (rounder(x) - x).flatten(1).square().mean(1)
     return float((lost / x.flatten(1).square().mean(1).clamp(min=_LEAST_SQUARE)).mean())
 
