@@ -7,6 +7,11 @@ against the teacher's maps, position by position (FitNets, Romero et al., ICLR 2
 
 A network sees the border of a small crop everywhere, and at a stride of 32 that of a camera's picture hardly anywhere.
 So a run may end with larger crops (``FloatStage.last_steps``).
+
+In training, batch norm scales each batch by its own statistics; in use, by those kept from all. A network trained from
+random weights may never have seen what that makes of an unusual picture: strong noise reached 100 times as far as
+other pictures in the last stage of HiRQA-S. So a run may settle (``FloatStage.settle_steps``): the statistics stand
+still, and what they make of such pictures is trained away. That is ours.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from edge_iqa.quantize.teacher_maps import TeacherMaps
 
 COMPONENTS = 64
 CHECKPOINT_EVERY = 250  # steps
+SETTLING_RATE = 0.2
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def distill(
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> None:
-    """Train ``student`` in place for ``spec.steps`` steps; ``progress`` gets step, steps and the loss.
+    """Train ``student`` in place for ``spec.steps`` and ``spec.settle_steps``; ``progress`` gets step, steps and loss.
 
     The batch statistics of a ``pretrained`` student stay as they are.
 
@@ -152,9 +158,12 @@ def distill(
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if pretrained:
         freeze_statistics(student)
+    total = spec.steps + spec.settle_steps
     for step, batch in enumerate(_batches(data, spec, seed, run.step), run.step):
+        if step >= spec.steps:
+            freeze_statistics(student)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * _rate(step / spec.steps)
+            group["lr"] = rate * _rate(step, spec)
         pixels = normalised(batch.pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
         wanted = logits_wanted[batch.pictures]
         with torch.autocast("cpu", torch.bfloat16, enabled=halved):
@@ -172,7 +181,7 @@ def distill(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
-        progress(step + 1, spec.steps, float(loss.detach()))
+        progress(step + 1, total, float(loss.detach()))
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -180,13 +189,17 @@ def distill(
 
 def _batches(data: SyntheticSet, spec: FloatStage, seed: int, first_step: int) -> Iterator[Batch]:
     """Yield the batches from ``first_step`` on: small crops, then as many pixels a step in crops of the last size."""
-    turn = spec.steps - spec.last_steps
+    turn, end = spec.steps - spec.last_steps, spec.steps + spec.settle_steps
+    size = spec.last_crop_size if spec.last_steps else spec.crop_size
     yield from batches(data, spec.batch, spec.crop_size, turn, seed, first_step=first_step)
-    if spec.last_steps:
-        fewer = max(1, round(spec.batch * (spec.crop_size / spec.last_crop_size) ** 2))
-        yield from batches(data, fewer, spec.last_crop_size, spec.steps, seed, first_step=max(first_step, turn))
+    if end > turn:
+        fewer = max(1, round(spec.batch * (spec.crop_size / size) ** 2))
+        yield from batches(data, fewer, size, end, seed, first_step=max(first_step, turn))
 
 
-def _rate(progress: float) -> float:
-    """Return the share of the full learning rate: a linear rise over the first 5 %, then a cosine to zero."""
+def _rate(step: int, spec: FloatStage) -> float:
+    """Return the share of the full learning rate: a rise over 5 % of ``steps``, a cosine to zero, then settling."""
+    if step >= spec.steps:
+        return SETTLING_RATE * 0.5 * (1 + math.cos(math.pi * (step - spec.steps) / spec.settle_steps))
+    progress = step / spec.steps
     return progress / 0.05 if progress < 0.05 else 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))

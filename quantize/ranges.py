@@ -39,7 +39,7 @@ def set_range(rounder: ActivationFakeQuant, values: Sequence[Tensor]) -> None:
 
 
 def _error(rounder: ActivationFakeQuant, x: Tensor) -> float:
-    """Return the mean over pictures ``(N, ...)`` of what rounding costs each: the error's square, in shares of its own."""
+    """Return what rounding ``x`` ``(N, ...)`` costs: the squared error in shares of each picture's square, averaged."""
     lost = (rounder(x) - x).flatten(1).square().mean(1)
     return float((lost / x.flatten(1).square().mean(1).clamp(min=_LEAST_SQUARE)).mean())
 

@@ -27,7 +27,8 @@ _FOLDER = Path(__file__).parent / "recipes"
 class FloatStage:
     """Distillation in float: ``steps`` of ``batch`` crops of ``crop_size`` pixels; the weights of the four terms.
 
-    The last ``last_steps`` of them take crops of ``last_crop_size`` instead, with as many pixels a step. With
+    The last ``last_steps`` of them take crops of ``last_crop_size`` instead, with as many pixels a step. Then come
+    ``settle_steps`` of the same crops with batch statistics as they are scored with, at a fifth of the rates. With
     ``bfloat16`` the trunk computes in it where the processor does (AVX512_BF16, AMX), in float32 elsewhere.
     ``crop_size`` and ``last_crop_size`` are multiples of 32.
     """
@@ -37,6 +38,7 @@ class FloatStage:
     crop_size: int = 224
     last_steps: int = 0
     last_crop_size: int = 224
+    settle_steps: int = 0
     bfloat16: bool = False
     learning_rate: float = 1e-3
     trunk_learning_rate: float = 3e-4
@@ -146,6 +148,8 @@ def _check_crops(recipe: Recipe, name: str) -> None:
     stage = recipe.float_stage
     if not 0 <= stage.last_steps <= stage.steps:
         raise InvalidInput(f"{name} has last_steps {stage.last_steps} of {stage.steps} steps")
+    if stage.settle_steps < 0 or (stage.settle_steps and not stage.steps):
+        raise InvalidInput(f"{name} has settle_steps {stage.settle_steps} after {stage.steps} steps")
     crops = {"qat_stage.crop_size": recipe.qat_stage.crop_size}
     if stage.steps:
         crops["float_stage.crop_size"] = stage.crop_size

@@ -145,22 +145,36 @@ def test_a_stage_ends_with_larger_crops_and_as_many_pixels_a_step(
     seen: list[tuple[int, ...]] = []
     whole = HirqaSLite.maps
     monkeypatch.setattr(HirqaSLite, "maps", lambda self, x: (seen.append(tuple(x.shape)), whole(self, x))[1])
-    distill(_student(), data, targets, replace(ENDS_LARGE, batch=9), 0, lambda *_: None)
-    assert seen == [(9, 3, 64, 64)] * 3 + [(4, 3, 96, 96)] * 3
+    distill(_student(), data, targets, replace(ENDS_LARGE, batch=9, settle_steps=1), 0, lambda *_: None)
+    assert seen == [(9, 3, 64, 64)] * 3 + [(4, 3, 96, 96)] * 4
 
 
-@pytest.mark.parametrize("last", [2, 4])
-def test_a_stage_that_ends_with_larger_crops_can_be_stopped_too(
+@pytest.mark.parametrize("last", [2, 4, 6])
+def test_a_stage_that_ends_with_larger_crops_and_settles_can_be_stopped_too(
     data: SyntheticSet, targets: TeacherTargets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
     monkeypatch.setattr(distill_module, "CHECKPOINT_EVERY", 2)
+    spec = replace(ENDS_LARGE, settle_steps=2)
     unbroken, resumed, path = _student(), _student(), tmp_path / "checkpoint.safetensors"
-    distill(unbroken, data, targets, ENDS_LARGE, 0, lambda *_: None)
+    distill(unbroken, data, targets, spec, 0, lambda *_: None, pretrained=False)
     with pytest.raises(_Stopped):
-        distill(_student(), data, targets, ENDS_LARGE, 0, _stop_at(last), checkpoint=path)
-    distill(resumed, data, targets, ENDS_LARGE, 0, lambda *_: None, checkpoint=path)
+        distill(_student(), data, targets, spec, 0, _stop_at(last), pretrained=False, checkpoint=path)
+    distill(resumed, data, targets, spec, 0, lambda *_: None, pretrained=False, checkpoint=path)
     for name, value in unbroken.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_settling_trains_weights_under_statistics_that_stand_still(data: SyntheticSet, targets: TeacherTargets) -> None:
+    trained, settled = _student(), _student()
+    distill(trained, data, targets, FLOAT, 0, lambda *_: None, pretrained=False)
+    totals: list[int] = []
+    settling = replace(FLOAT, settle_steps=2)
+    distill(settled, data, targets, settling, 0, lambda _, total, __: totals.append(total), pretrained=False)
+    assert totals == [8] * 8
+    before, after = trained.state_dict(), settled.state_dict()
+    statistics = {name for name in before if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert not any(torch.equal(before[name], after[name]) for name in before.keys() - statistics)
 
 
 def test_bfloat16_leaves_float32_weights_that_differ_little(

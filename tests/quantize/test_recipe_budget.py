@@ -54,10 +54,12 @@ def test_broken_recipes_are_named(tmp_path: Path, text: str, words: str) -> None
         ("steps = 2\ncrop_size = 100", "float_stage.crop_size 100"),
         ("steps = 2\ncrop_size = 64\nlast_steps = 1", "float_stage.last_crop_size 224"),
         ("steps = 2\ncrop_size = 64\nlast_steps = 3", "last_steps 3 of 2 steps"),
+        ("steps = 0\nsettle_steps = 2", "settle_steps 2 after 0 steps"),
+        ("steps = 2\ncrop_size = 64\nsettle_steps = -1", "settle_steps -1"),
         ("steps = 0\n[qat_stage]\nsteps = 0\ncrop_size = 160", "qat_stage.crop_size 160"),
     ],
 )
-def test_crops_that_the_pictures_cannot_give_are_refused(tmp_path: Path, float_stage: str, words: str) -> None:
+def test_steps_and_crops_that_cannot_be_are_refused(tmp_path: Path, float_stage: str, words: str) -> None:
     qat = "" if "qat_stage" in float_stage else "[qat_stage]\nsteps = 0\ncrop_size = 128\n"
     text = f'schema_version = 1\nname = "r"\n[data]\ncrop_size = 128\n[float_stage]\n{float_stage}\n{qat}'
     (tmp_path / "r.toml").write_text(text)
