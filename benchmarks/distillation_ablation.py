@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print the ablation of distillation as Markdown.")
     parser.add_argument("work", type=Path)
     parser.add_argument("--student", choices=sorted(STUDENTS), default=LITE_STUDENT)
-    parser.add_argument("--recipe", default="quick", help="whose float stage is taken, with --steps")
+    parser.add_argument("--recipe", default="quick", help="whose float stage is taken, with --steps of its first crops")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--solved", type=int, default=1500, help="pictures that the head is solved on")
     parser.add_argument("--held-out", type=int, default=400, help="pictures that are compared")
@@ -109,9 +109,10 @@ def main() -> None:
         start: StudentNetwork = from_imagenet(known.training, targets.logits, known.solved_on, lambda *_: None)
     else:
         start = STUDENTS[options.student]().eval()
+    short = replace(recipe.float_stage, steps=options.steps, last_steps=0, settle_steps=0)
     print("| training | SROCC with the teacher | mean difference of the logit |")
     print("| --- | --- | --- |")
-    for name, stage in track(list(variants(replace(recipe.float_stage, steps=options.steps))), "ways"):
+    for name, stage in track(list(variants(short)), "ways"):
         student = copy.deepcopy(start)
         if stage is not None:
             pretrained = options.student == LITE_STUDENT

@@ -32,7 +32,7 @@ _BLOCK = 128  # inputs whose errors are handed on together: the same numbers, fe
 
 @dataclass(frozen=True)
 class _Moments:
-    """What weighed least squares needs of inputs ``(G, I)`` and outputs ``(G, O)`` of a convolution in G groups."""
+    """What weighted least squares needs of inputs ``(G, I)`` and outputs ``(G, O)`` of a convolution in G groups."""
 
     input_mean: Tensor
     output_mean: Tensor
@@ -115,8 +115,8 @@ def _moments(conv: QuantConv2d, inputs: Sequence[Tensor], outputs: Sequence[Tens
     whole = 0.0
     sums = [torch.zeros((), dtype=torch.float64)] * 4
     for seen, wanted, weight in _columns(conv, inputs, outputs):
-        weighed = seen * weight
-        parts = [weighed.sum(-1), (wanted * weight).sum(-1), seen @ weighed.mT, wanted @ weighed.mT]
+        weighted = seen * weight
+        parts = [weighted.sum(-1), (wanted * weight).sum(-1), seen @ weighted.mT, wanted @ weighted.mT]
         sums = [total + part.double() for total, part in zip(sums, parts, strict=True)]
         whole += float(weight.sum())
     seen_mean, wanted_mean, square, cross = (total / whole for total in sums)
