@@ -4,7 +4,8 @@
 
 An int8 file is no proof: a runtime may put a layer back to float where it has no kernel for it. ONNX Runtime is
 asked for its optimized graph, OpenVINO for its execution graph with the kernel of each node, TFLite's operators
-carry their types. Layers are those with weights: convolutions and matrix products.
+carry their types. Layers are those with weights: convolutions and matrix products with a constant. A product of two
+activations, as in an attention pool, is none.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.errors import EdgeIqaError
+from edge_iqa.export.graph_view import GraphView
 from edge_iqa.lazy import need
 
 SCHEMA_VERSION = 1
@@ -31,8 +33,9 @@ WEIGHTED = ("Conv", "Gemm", "MatMul")
 class Coverage:
     """How one runtime runs the int8 model.
 
-    ``int8_layers`` and ``float_layers`` count layers with weights; ``fallbacks`` is how many more are float than the
-    graph says. ``operators`` counts every operator as the runtime names it, with its kernel or types where it tells.
+    ``int8_layers`` and ``float_layers`` count layers with weights; ``fallbacks`` is how many of those that the graph
+    wants in int8 are not. ``operators`` counts every operator as the runtime names it, with its kernel or types where
+    it tells.
     """
 
     runtime: str
@@ -50,11 +53,24 @@ def declared_layers(graph: bytes) -> tuple[int, int]:
     need("onnx", "export")
     import onnx
 
-    model = onnx.load_from_string(graph)
-    producer = {name: node.op_type for node in model.graph.node for name in node.output}
-    layers = [node for node in model.graph.node if node.op_type in WEIGHTED]
-    int8 = sum(all(producer.get(name) == "DequantizeLinear" for name in node.input[:2]) for node in layers)
+    view = GraphView(onnx.load_from_string(graph))
+    layers = _weighted(view)
+    int8 = sum(all(view.maker(name) == "DequantizeLinear" for name in node.input[:2]) for node in layers)
     return int8, len(layers) - int8
+
+
+def _weighted(view: GraphView) -> list[Any]:
+    """Return the float nodes, fused ones too, whose second input is a constant, quantized or not."""
+
+    def constant(name: str) -> bool:
+        maker = view.producer.get(name)
+        return name in view.constants or (
+            maker is not None and maker.op_type == "DequantizeLinear" and view.stored_weights(maker) is not None
+        )
+
+    return [
+        node for node in view.graph.node if node.op_type.removeprefix("Fused") in WEIGHTED and constant(node.input[1])
+    ]
 
 
 def onnxruntime_operators(files: dict[str, bytes]) -> tuple[int, int, Counter[str]]:
@@ -71,11 +87,10 @@ def onnxruntime_operators(files: dict[str, bytes]) -> tuple[int, int, Counter[st
         path = Path(folder, "optimized.onnx")
         options.optimized_model_filepath = str(path)
         onnxruntime.InferenceSession(files["model.int8.u8.onnx"], options, providers=["CPUExecutionProvider"])
-        graph = onnx.load(path).graph
-    operators = Counter(node.op_type for node in graph.node)
+        view = GraphView(onnx.load(path))
+    operators = Counter(node.op_type for node in view.graph.node)
     int8 = sum(operators[name] for name in ("QLinearConv", "QGemm", "QLinearMatMul", "ConvInteger", "MatMulInteger"))
-    floats = sum(operators[name] for name in (*WEIGHTED, *(f"Fused{name}" for name in WEIGHTED)))
-    return int8, floats, operators
+    return int8, len(_weighted(view)), operators
 
 
 def openvino_operators(files: dict[str, bytes]) -> tuple[int, int, Counter[str]]:
@@ -138,9 +153,9 @@ def int8_coverage(bundle: Bundle, runtime: str) -> Coverage:
     Raises MissingDependency where the runtime is not installed, BundleRefused where the bundle has nothing for it.
     """
     names, count = RUNTIMES[runtime]
-    _, declared_float = declared_layers(bundle.take(("model.int8.onnx",), "int8 coverage")["model.int8.onnx"])
+    wanted, _ = declared_layers(bundle.take(("model.int8.onnx",), "int8 coverage")["model.int8.onnx"])
     int8, floats, operators = count(bundle.take(names, f"{runtime} int8"))
-    return Coverage(runtime, int8, floats, floats - declared_float, dict(sorted(operators.items())))
+    return Coverage(runtime, int8, floats, wanted - int8, dict(sorted(operators.items())))
 
 
 def coverage_document(bundle: Bundle) -> dict[str, Any]:

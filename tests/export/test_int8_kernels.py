@@ -17,6 +17,7 @@ from edge_iqa.benchmarks.int8_coverage import (
     declared_layers,
     int8_coverage,
     main,
+    onnxruntime_operators,
 )
 from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 
@@ -42,6 +43,14 @@ def test_no_layer_falls_back_to_float(bundle: Bundle, runtime: str) -> None:
     assert int8 > floats
     found = int8_coverage(bundle, runtime)
     assert (found.int8_layers, found.float_layers, found.fallbacks) == (int8, floats, 0)
+
+
+def test_products_of_activations_are_no_layers() -> None:
+    """HiRQA-S has two in its pool, beside five linear layers that stay float; each convolution runs in int8."""
+    hirqa_s = Path(__file__).parents[2] / "models" / "bundles" / "hirqa-s.onnxruntime.eiqa"
+    files = read_bundle(hirqa_s).files
+    assert declared_layers(files["model.int8.u8.onnx"]) == (20, 5)
+    assert onnxruntime_operators(dict(files))[:2] == (20, 5)
 
 
 def test_onnx_runtime_fuses_convolutions_and_additions(bundle: Bundle) -> None:
