@@ -139,12 +139,12 @@ def read_recipe(name_or_path: str, student: str | None = None) -> tuple[Recipe, 
             f"{path.name} starts from {recipe.start!r}",
             fix=f"{recipe.student} starts from {' or '.join(map(repr, STARTS[recipe.student]))}",
         )
-    _check_crops(recipe, path.name)
+    _check_stages(recipe, path.name)
     return recipe, text
 
 
-def _check_crops(recipe: Recipe, name: str) -> None:
-    """Refuse crops that the set's pictures cannot give: that would only be noticed minutes later."""
+def _check_stages(recipe: Recipe, name: str) -> None:
+    """Refuse steps that cannot be and crops that the set's pictures cannot give: minutes later it would be E000."""
     stage = recipe.float_stage
     if not 0 <= stage.last_steps <= stage.steps:
         raise InvalidInput(f"{name} has last_steps {stage.last_steps} of {stage.steps} steps")

@@ -21,12 +21,11 @@ from torch import Tensor, fx
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.prepare import module_at
-from edge_iqa.quantize.ranges import set_range, share_steps
+from edge_iqa.quantize.ranges import mean_squares, set_range, share_steps
 from edge_iqa.quantize.reporting import Counted
 
 DAMPING = 0.01  # of the mean of an input's variances
 _LEAST_VARIANCE = 1e-10
-_LEAST_SQUARE = 1e-12
 _BLOCK = 128  # inputs whose errors are handed on together: the same numbers, fewer passes over memory
 
 
@@ -137,7 +136,7 @@ def _columns(
     """
     for x, wanted in zip(inputs, outputs, strict=True):
         seen = F.unfold(conv.padded(x), conv.kernel_size, conv.dilation, tuple(map(int, conv.padding)), conv.stride)
-        weight = 1 / wanted.flatten(1).square().mean(1).clamp(min=_LEAST_SQUARE)
+        weight = 1 / mean_squares(wanted)
         yield _by_group(conv, seen), _by_group(conv, wanted.flatten(2)), weight.repeat_interleave(seen.shape[2])
 
 
