@@ -9,9 +9,10 @@ A network sees the border of a small crop everywhere, and at a stride of 32 that
 So a run may end with larger crops (``FloatStage.last_steps``).
 
 In training, batch norm scales each batch by its own statistics; in use, by those kept from all. A network trained from
-random weights may never have seen what that makes of an unusual picture: strong noise reached 100 times as far as
-other pictures in the last stage of HiRQA-S. So a run may settle (``FloatStage.settle_steps``): the statistics stand
-still, and what they make of such pictures is trained away. That is ours.
+random weights has never seen what that makes of an unusual picture: in the last stage of HiRQA-S, 6 of 128 training
+pictures reached 13 to 180 times as far as the median under kept statistics, and 12 times at most under those of the
+batch. So a run may settle (``FloatStage.settle_steps``): the statistics stand still, and what they make of such
+pictures is trained away. That is ours.
 """
 
 from __future__ import annotations

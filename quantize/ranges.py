@@ -1,13 +1,15 @@
 """How far activations reach before they are clipped, and one step for tensors that are added.
 
 A range is the part of a tensor's largest value that rounds with the least square error, where every picture's error
-counts as a share of that picture's own square: a few that reach fifty times as far as the others, as 6 of 128 did in
-HiRQA-S, would else set the step for all of them. That is ours. What goes round a residual block, what comes out of it and their sum share one step, so that integers are added and the sum needs no rounding.
-With a step for each, the sum would be rounded again in every block, and runtimes would differ: OpenVINO leaves out the
-rounding of a convolution whose result is added to something, the others cannot. On one grid that is the same
-number. Where some follow a ReLU and have 255 levels above zero while others have 127, as in ResNets on the CPU
-runtimes, each keeps its step: the coarser one would serve the former badly. There OpenVINO's graph holds on to the
-rounding (``edge_iqa.export.openvino``). The shared step is ours.
+counts as a share of that picture's own square: a few that reach many times as far as the others (in HiRQA-S 6 of 128,
+13 to 180 times the median) would else set the step for all of them. That is ours.
+
+What goes round a residual block, what comes out of it and their sum share one step, so that integers are added and the
+sum needs no rounding. With a step for each, the sum would be rounded again in every block, and runtimes would differ:
+OpenVINO leaves out the rounding of a convolution whose result is added to something, the others cannot. On one grid
+that is the same number. Where some follow a ReLU and have 255 levels above zero while others have 127, as in ResNets on
+the CPU runtimes, each keeps its step: the coarser one would serve the former badly. There OpenVINO's graph holds on to
+the rounding (``edge_iqa.export.openvino``). The shared step is ours.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ def _error(rounder: ActivationFakeQuant, x: Tensor) -> float:
 
 
 def mean_squares(x: Tensor) -> Tensor:
-    """Return the mean square of each picture of ``x`` ``(N, ...)``, ``(N,)``, never zero; its errors are shares of it."""
+    """Return the mean square of each picture of ``x`` ``(N, ...)``, ``(N,)``, above zero: errors are shares of it."""
     return x.flatten(1).square().mean(1).clamp(min=_LEAST_SQUARE)
 
 
