@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,11 @@ def test_the_plan_counts_its_layers() -> None:
     found = plan(RECIPE, photographs=2)
     assert found["int8_layers"] == 20
     assert set(found["float_layers"]) == {*(f"global_pool_quality.{kind}_proj" for kind in "kqvc"), "fc.0"}
+
+
+def test_the_plan_counts_steps_that_settle() -> None:
+    recipe = replace(RECIPE, float_stage=FloatStage(steps=5, settle_steps=3, crop_size=SIDE))
+    assert plan(recipe, photographs=2)["float_steps"] == 8
 
 
 @pytest.mark.parametrize("start", [RANDOM, WEIGHTS])
