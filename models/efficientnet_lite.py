@@ -132,11 +132,15 @@ class EfficientNetLite0(nn.Module):
         self.tap_channels = tuple(BLOCK_CHANNELS[tap] for tap in self.taps) + ((HEAD_CHANNELS,) if head else ())
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        return self.run(x, self.taps)
+
+    def run(self, x: Tensor, blocks: Sequence[int]) -> list[Tensor]:
+        """Return the outputs of ``blocks``, whichever the taps are."""
         out = self.stem(x)
         taps: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             out = block(out)
-            if index in self.taps:
+            if index in blocks:
                 taps.append(out)
         if self.head is not None:
             taps.append(self.head(out))

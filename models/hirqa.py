@@ -95,6 +95,12 @@ class HiRQA(AttentionScore):
         super().__init__(backbone, backbone.channels)
         self.map_channels = (backbone.channels // 2, backbone.channels)
 
+    @property
+    def stages(self) -> list[nn.Module]:
+        """The trunk in four, ending at strides 4, 8, 16 and 32."""
+        features = self.backbone.features
+        return [features[:5], features[5], features[6], features[7]]
+
     def maps(self, x: Tensor) -> list[Tensor]:
         """Return the outputs of the trunk's last two stages, at ``map_strides``."""
         middle = self.backbone.features[:-1](x)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edge_iqa.models.efficientnet_lite import LITE_MEAN, LITE_STD, EfficientNetLite0
 
 STAGE_ENDS = (10, 13, 15)  # blocks: the last at stride 16, the middle and the last at stride 32
+_EARLY_ENDS = (2, 4)  # the last blocks at strides 4 and 8
 
 
 class StageStatistics(nn.Module):
@@ -51,14 +52,17 @@ class StageStatistics(nn.Module):
 
         As shipped these are ``(N, 112, H/16, W/16)`` and ``(N, 320, H/32, W/32)``.
         """
-        height, width = x.shape[2] // 32 * 32, x.shape[3] // 32 * 32
-        parts: list[Tensor] = []
-        taps = cast(list[Tensor], self.trunk(x[:, :, :height, :width]))
-        for tap in taps:
-            flat = tap.flatten(2)
-            # what matters in a contrast is its ratio
-            parts += [flat.mean(2), torch.log1p(10 * flat.std(2, unbiased=False))]
-        return torch.cat(parts, dim=1), [taps[0], taps[-1]]
+        taps = cast(list[Tensor], self.trunk(_whole(x)))
+        return _statistics(taps), [taps[0], taps[-1]]
+
+    @torch.no_grad()
+    def features_and_stages(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return ``features``, and the maps at the end of each stage, the ones that are read among them.
+
+        As shipped these have 24, 40, 112, 192 and 320 channels, at strides 4, 8, 16, 32 and 32.
+        """
+        maps = self.trunk.run(_whole(x), (*_EARLY_ENDS, *self.trunk.taps))
+        return _statistics(maps[len(_EARLY_ENDS) :]), maps
 
     def features(self, x: Tensor) -> Tensor:
         """Return the stage statistics ``(N, F)``: all means and compressed deviations, stage by stage."""
@@ -71,3 +75,17 @@ class StageStatistics(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.logit(self.features(x)))
+
+
+def _whole(x: Tensor) -> Tensor:
+    """Cut ``x`` ``(N, 3, H, W)`` to multiples of 32."""
+    return x[:, :, : x.shape[2] // 32 * 32, : x.shape[3] // 32 * 32]
+
+
+def _statistics(taps: list[Tensor]) -> Tensor:
+    parts: list[Tensor] = []
+    for tap in taps:
+        flat = tap.flatten(2)
+        # what matters in a contrast is its ratio
+        parts += [flat.mean(2), torch.log1p(10 * flat.std(2, unbiased=False))]
+    return torch.cat(parts, dim=1)

@@ -164,7 +164,7 @@ def distill(
         if step >= spec.steps:
             freeze_statistics(student)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * _rate(step, spec)
+            group["lr"] = rate * learning_rate_share(step, spec)
         pixels = normalised(batch.pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
         wanted = logits_wanted[batch.pictures]
         with torch.autocast("cpu", torch.bfloat16, enabled=halved):
@@ -191,14 +191,12 @@ def distill(
 def _batches(data: SyntheticSet, spec: FloatStage, seed: int, first_step: int) -> Iterator[Batch]:
     """Yield the batches from ``first_step`` on: small crops, then as many pixels a step in crops of the last size."""
     turn, end = spec.steps - spec.last_steps, spec.steps + spec.settle_steps
-    size = spec.last_crop_size if spec.last_steps else spec.crop_size
     yield from batches(data, spec.batch, spec.crop_size, turn, seed, first_step=first_step)
     if end > turn:
-        fewer = max(1, round(spec.batch * (spec.crop_size / size) ** 2))
-        yield from batches(data, fewer, size, end, seed, first_step=max(first_step, turn))
+        yield from batches(data, *spec.crops_at(turn), end, seed, first_step=max(first_step, turn))
 
 
-def _rate(step: int, spec: FloatStage) -> float:
+def learning_rate_share(step: int, spec: FloatStage) -> float:
     """Return the share of the full learning rate: a rise over 5 % of ``steps``, a cosine to zero, then settling."""
     if step >= spec.steps:
         return SETTLING_RATE * 0.5 * (1 + math.cos(math.pi * (step - spec.steps) / spec.settle_steps))

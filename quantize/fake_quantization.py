@@ -2,10 +2,16 @@
 
 Activations have one scale per tensor. Signed ones lie on -128..127 with zero-point 0. After a ReLU the CPU
 runtimes hold 0..255 over the same range, twice as fine; TensorRT knows only signed ones. Pixels may have a zero-point
-that lets all 256 values through as they are. Weights have one symmetric
-scale per output channel, -63..63: seven bits, because x86 processors without VNNI add two 8-bit products in 16 bits
-and saturate with more. Scales stand still once they are set. Gradients pass straight through the rounding (Bengio et
-al., arXiv 1308.3432) and stop outside the range.
+that lets all 256 values through as they are. Weights have one symmetric scale per output channel.
+
+x86 processors without VNNI add two products of an activation (0..255) and a weight in 16 bits, which saturate. The
+common cure is weights of seven bits, -63..63. But what must hold is less: the two weights that meet, those of input
+channels 2i and 2i + 1 at one place of the kernel, must not add up beyond +-128. So a channel's step is the smallest
+that keeps each of its weights within +-127 and each such pair within +-128, and pairs that rounding or training have
+pushed out are brought back (``QuantConv2d``). A depthwise convolution has no pairs. This is ours.
+
+Scales stand still once they are set. Gradients pass straight through the rounding (Bengio et al., arXiv 1308.3432) and
+stop outside the range.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from edge_iqa.models.efficientnet_lite import SameConv2d
 
 SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255  # above zero
 WEIGHT_MAX = {7: 63, 8: 127}
+PAIR_MAX = 128  # 255 * 128 is the largest multiple of 255 in 16 bits
 LEAST_WEIGHT_RANGE = 1e-3  # of the layer's largest weight
 
 
@@ -52,6 +59,9 @@ class ActivationFakeQuant(nn.Module):
 class QuantConv2d(nn.Conv2d):
     """A convolution whose weights are rounded per output channel; ``same_padding`` is that of ``SameConv2d``.
 
+    With 8 bits and ``paired``, neighbouring input channels' weights of one sign never add up beyond ``PAIR_MAX``; where
+    their number is odd, so that pairs would reach across the kernel's places, 7 bits are used instead.
+
     Where ``input_rounder`` holds the rounding of its input, the bias is rounded too: onto the grid input scale times
     weight scale, in whose steps the engines' 32-bit accumulators count. ``float_weight`` and ``float_bias`` are what a
     float convolution in this place would have.
@@ -61,7 +71,7 @@ class QuantConv2d(nn.Conv2d):
     float_weight: Tensor
     float_bias: Tensor
 
-    def __init__(self, conv: nn.Conv2d, weight_bits: int = 7) -> None:
+    def __init__(self, conv: nn.Conv2d, weight_bits: int = 8, *, paired: bool = True) -> None:
         kernel = (conv.kernel_size[0], conv.kernel_size[1])
         super().__init__(
             conv.in_channels,
@@ -74,7 +84,9 @@ class QuantConv2d(nn.Conv2d):
             bias=True,
         )
         self.same_padding = conv.same_padding if isinstance(conv, SameConv2d) else (0, 0, 0, 0)
-        self.weight_max = WEIGHT_MAX[weight_bits]
+        each = conv.in_channels // conv.groups
+        self.paired = paired and weight_bits == 8 and each % 2 == 0
+        self.weight_max = WEIGHT_MAX[7 if paired and each > 1 and each % 2 else weight_bits]
         self.input_rounder: list[ActivationFakeQuant] = []  # in a list, so that it is not a part of this module
         self.register_buffer("weight_scale", torch.ones(conv.out_channels))
         with torch.no_grad():
@@ -91,13 +103,26 @@ class QuantConv2d(nn.Conv2d):
         A channel whose weights have all but vanished gets the layer's smallest sensible step: with a step near zero
         its bias would not fit the 32-bit integers that every target adds it in.
         """
-        largest = weight.detach().abs().flatten(1).amax(1)
-        return torch.maximum(largest, largest.max() * LEAST_WEIGHT_RANGE).clamp(min=1e-8) / self.weight_max
+        weight = weight.detach()
+        step = weight.abs().flatten(1).amax(1) / self.weight_max
+        if self.paired:
+            step = torch.maximum(step, _pair_sums(weight).abs().flatten(1).amax(1) / PAIR_MAX)
+        return torch.maximum(step, step.max() * LEAST_WEIGHT_RANGE).clamp(min=1e-8 / self.weight_max)
 
     def integer_weight(self) -> Tensor:
         """Return the weights as the engines hold them, int8 ``(O, I, kh, kw)``."""
         steps = self.weight.detach() / self.weight_scale.view(-1, 1, 1, 1)
-        return torch.clamp(torch.round(steps), -self.weight_max, self.weight_max).to(torch.int8)
+        steps = torch.clamp(torch.round(steps), -self.weight_max, self.weight_max)
+        return (steps - self._excess(steps)).to(torch.int8)
+
+    def _excess(self, steps: Tensor) -> Tensor:
+        """Return what is to be taken off integers ``(O, I, kh, kw)`` so that no pair goes beyond: half from each."""
+        if not self.paired:
+            return torch.zeros_like(steps)
+        sums = _pair_sums(steps)
+        over = torch.sign(sums) * torch.relu(sums.abs() - PAIR_MAX)
+        half = torch.trunc(over / 2)
+        return torch.stack([over - half, half], 2).flatten(1, 2)
 
     def padded(self, x: Tensor) -> Tensor:
         """Return ``x`` with the uneven part of the padding put around it."""
@@ -113,6 +138,9 @@ class QuantConv2d(nn.Conv2d):
         weight = torch.fake_quantize_per_channel_affine(
             self.weight, self.weight_scale, zeros, 0, -self.weight_max, self.weight_max
         )
+        if self.paired:
+            scale = self.weight_scale.view(-1, 1, 1, 1)
+            weight = weight - scale * self._excess(torch.round(weight.detach() / scale))
         bias = self.bias
         assert bias is not None
         for rounder in self.input_rounder:
@@ -120,3 +148,8 @@ class QuantConv2d(nn.Conv2d):
             bias = bias + (torch.round(bias / grid) * grid - bias).detach()
         out: Tensor = self._conv_forward(self.padded(x), weight, bias)
         return out
+
+
+def _pair_sums(weight: Tensor) -> Tensor:
+    """Return ``(O, I / 2, kh, kw)``: the sums of the weights ``(O, I, kh, kw)`` of input channels 2i and 2i + 1."""
+    return weight[:, 0::2] + weight[:, 1::2]

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from edge_iqa.errors import InvalidInput
 from edge_iqa.models.checkpoint import load_network
+from edge_iqa.models.hirqa import HiRQA
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.student import STUDENTS, StudentNetwork
 from edge_iqa.models.synthesis import SyntheticSet, hash_files
@@ -19,8 +20,10 @@ from edge_iqa.quantize.distill import TeacherTargets, distill, trained_in
 from edge_iqa.quantize.head import from_imagenet, solve_head
 from edge_iqa.quantize.recipe import IMAGENET, RANDOM, SHIPPED, Recipe
 from edge_iqa.quantize.reporting import Report
+from edge_iqa.quantize.stagewise import StagedTeacher, distill_stagewise
 from edge_iqa.quantize.teacher_pass import collect_targets
 from edge_iqa.quantize.teacher_source import TeacherSource
+from edge_iqa.quantize.varied_crops import VariedCrops
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,13 @@ def make_float_student(
     def solving(done: int, total: int) -> None:
         report("solving the head", done, total, None)
 
+    stage = recipe.float_stage
+    if stage.staged_steps and not (teacher and isinstance(teacher.network, StagedTeacher)):
+        raise InvalidInput(
+            f"The recipe {recipe.name} needs a teacher that tells what it sees at each stage",
+            why="its float_stage has staged_steps",
+            fix="take a teacher from 'edge-iqa train', or a recipe without staged_steps",
+        )
     learnt = learnt_from(data, TeacherSpec())
     targets: TeacherTargets | None = None
     if teacher is not None:
@@ -74,7 +84,7 @@ def make_float_student(
             folder / "teacher",
             f"{teacher.sha256} {data.spec!r} {data.data_sha256}",
             lambda done, total: report("asking the teacher", done, total, None),
-            asked=None if recipe.float_stage.steps else learnt,
+            asked=None if stage.steps and not stage.staged_steps else learnt,
         )
     torch.manual_seed(recipe.seed)
     if weights is None and recipe.start == IMAGENET:
@@ -82,22 +92,43 @@ def make_float_student(
         network: StudentNetwork = from_imagenet(data, targets.logits, learnt, solving)
     else:
         network = _started(recipe, weights)
-    if recipe.float_stage.steps:
+    if stage.steps:
+        assert teacher is not None
         assert targets is not None
-        distill(
-            network,
-            data,
-            targets,
-            recipe.float_stage,
-            recipe.seed,
-            lambda step, total, loss: report("distilling", step, total, loss),
-            pretrained=weights is not None or recipe.start != RANDOM,
-            checkpoint=folder / "float.checkpoint.safetensors",
-            made_from=key,
-        )
+
+        def distilling(step: int, total: int, loss: float) -> None:
+            report("distilling", step, total, loss)
+
+        checkpoint = folder / "float.checkpoint.safetensors"
+        if stage.staged_steps:
+            assert isinstance(network, HiRQA)
+            assert isinstance(teacher.network, StagedTeacher)
+            crops = VariedCrops(data, learnt, recipe.seed)
+            distill_stagewise(
+                network,
+                teacher.network,
+                crops,
+                stage,
+                recipe.seed,
+                distilling,
+                checkpoint=checkpoint,
+                made_from=key,
+            )
+        else:
+            distill(
+                network,
+                data,
+                targets,
+                stage,
+                recipe.seed,
+                distilling,
+                pretrained=weights is not None or recipe.start != RANDOM,
+                checkpoint=checkpoint,
+                made_from=key,
+            )
         if weights is None and recipe.start in (IMAGENET, RANDOM):
             solve_head(network, data, targets.logits, learnt, solving)
-    made = FloatStudent(network.eval(), key, trained_in(recipe.float_stage) if recipe.float_stage.steps else None)
+    made = FloatStudent(network.eval(), key, trained_in(stage) if stage.steps else None)
     _write_cache(path, made)
     return made
 

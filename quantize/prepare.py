@@ -75,7 +75,7 @@ def pixel_grid(mean: Sequence[float], std: Sequence[float]) -> PixelGrid | None:
 def prepare(
     model: nn.Module,
     *,
-    weight_bits: int = 7,
+    weight_bits: int = 8,
     float_prefixes: tuple[str, ...] = (),
     pixels: PixelGrid | None = None,
     signed: bool = False,
@@ -83,10 +83,11 @@ def prepare(
 ) -> fx.GraphModule:
     """Return a copy of ``model`` with fake quantization; it trains like the original, once ranges are set.
 
-    ``weight_bits`` is 7 (safe on every processor) or 8. Convolutions whose names start with one of ``float_prefixes``
-    stay float, and so does what they alone read. ``pixels`` fixes the rounding of the input. With ``signed``,
-    every activation has TensorRT's 127 levels on each side of zero; else those after a ReLU have 255 above it. With
-    ``spare_channels`` dead channels share the rounding of others (``edge_iqa.quantize.spare_channels``).
+    ``weight_bits`` is 7 or 8; both are safe on every processor, and TensorRT needs no care (``QuantConv2d``).
+    Convolutions whose names start with one of ``float_prefixes`` stay float, and so does what they alone read.
+    ``pixels`` fixes the rounding of the input. With ``signed``, every activation has TensorRT's 127 levels on each side
+    of zero; else those after a ReLU have 255 above it. With ``spare_channels`` dead channels share the rounding of
+    others (``edge_iqa.quantize.spare_channels``).
     """
     graph_module = fold_batch_norm(model)
     if spare_channels:
@@ -94,7 +95,7 @@ def prepare(
     graph = graph_module.graph
     for name, module in list(graph_module.named_modules()):
         if isinstance(module, nn.Conv2d) and not name.startswith(float_prefixes or ("\0",)):
-            replace_module(graph_module, name, QuantConv2d(module, weight_bits))
+            replace_module(graph_module, name, QuantConv2d(module, weight_bits, paired=not signed))
     modules = dict(graph_module.named_modules())
     rounders = nn.ModuleDict()
     graph_module.add_module("activations", rounders)

@@ -1,8 +1,9 @@
 """How far activations reach before they are clipped, and one step for tensors that are added.
 
-A range is the part of a tensor's largest value that rounds with the least square error, where every picture's error
-counts as a share of that picture's own square: a few that reach many times as far as the others (in HiRQA-S 6 of 128,
-13 to 180 times the median) would else set the step for all of them. That is ours.
+A range is the part of a tensor's largest value that rounds with the least square error. Pictures count alike, but for
+those that reach far: an error counts by 1 / (the picture's own mean square + the median of them all). A few that reach
+many times as far as the others (in HiRQA-S 6 of 128, 13 to 180 times the median) would else set the step for all of
+them; counted as shares of their own square alone, though, the faintest pictures would decide. That is ours.
 
 What goes round a residual block, what comes out of it and their sum share one step, so that integers are added and the
 sum needs no rounding. With a step for each, the sum would be rounded again in every block, and runtimes would differ:
@@ -33,20 +34,31 @@ def set_range(rounder: ActivationFakeQuant, values: Sequence[Tensor]) -> None:
     """Set the range of ``rounder``, in place, from batches of what it will round."""
     largest = max(float(x.abs().max()) for x in values)
     errors = []
+    shown = values[:_BATCHES]
+    counted = picture_weights(shown)
     for part in RANGE_PARTS:
         rounder.largest.fill_(part * largest)
-        errors.append(sum(_error(rounder, x) for x in values[:_BATCHES]))
+        errors.append(sum(_error(rounder, x, weight) for x, weight in zip(shown, counted, strict=True)))
     rounder.largest.fill_(largest * RANGE_PARTS[errors.index(min(errors))])
 
 
-def _error(rounder: ActivationFakeQuant, x: Tensor) -> float:
-    """Return what rounding ``x`` ``(N, ...)`` costs: the squared error in shares of each picture's square, averaged."""
-    return float(((rounder(x) - x).flatten(1).square().mean(1) / mean_squares(x)).mean())
+def _error(rounder: ActivationFakeQuant, x: Tensor, weight: Tensor) -> float:
+    """Return what rounding ``x`` ``(N, ...)`` costs: the mean squared error of each picture by its ``weight``."""
+    return float(((rounder(x) - x).flatten(1).square().mean(1) * weight).mean())
 
 
-def mean_squares(x: Tensor) -> Tensor:
-    """Return the mean square of each picture of ``x`` ``(N, ...)``, ``(N,)``, above zero: errors are shares of it."""
-    return x.flatten(1).square().mean(1).clamp(min=_LEAST_SQUARE)
+def picture_weights(values: Sequence[Tensor]) -> list[Tensor]:
+    """Return what a squared error counts in each picture of batches ``(N, ...)``, a tensor ``(N,)`` for each batch."""
+    return _weights([_mean_squares(x) for x in values])
+
+
+def _mean_squares(x: Tensor) -> Tensor:
+    return x.flatten(1).square().mean(1)
+
+
+def _weights(squares: Sequence[Tensor]) -> list[Tensor]:
+    usual = torch.cat([*squares]).median()
+    return [1 / (found + usual).clamp(min=_LEAST_SQUARE) for found in squares]
 
 
 @torch.no_grad()
@@ -60,16 +72,22 @@ def share_steps(prepared: fx.GraphModule, pictures: Sequence[Tensor]) -> set[Act
     group_of = {rounder: group for group in groups for rounder in group}
     steps = {group: 0.0 for group in groups}
     errors = {group: [0.0] * len(RANGE_PARTS) for group in groups}
+    squares: dict[ActivationFakeQuant, list[Tensor]] = {rounder: [] for rounder in group_of}
+    counted: dict[ActivationFakeQuant, list[Tensor]] = {}
 
     def widen(rounder: ActivationFakeQuant, x: Tensor) -> None:
         group = group_of[rounder]
         steps[group] = max(steps[group], float(x.abs().max()) / rounder.levels)
+        squares[rounder].append(_mean_squares(x))
 
     def compare(rounder: ActivationFakeQuant, x: Tensor) -> None:
         group = group_of[rounder]
+        if rounder not in counted:
+            counted[rounder] = _weights(squares[rounder])
+        weight = counted[rounder].pop(0)
         for index, part in enumerate(RANGE_PARTS):
             rounder.largest.fill_(part * steps[group] * rounder.levels)
-            errors[group][index] += _error(rounder, x)
+            errors[group][index] += _error(rounder, x, weight)
 
     for look in (widen, compare):
         for batch in pictures[:_BATCHES]:

@@ -31,6 +31,10 @@ class FloatStage:
     ``settle_steps`` of the same crops with batch statistics as they are scored with, at a fifth of the rates. With
     ``bfloat16`` the trunk computes in it where the processor does (AVX512_BF16, AMX), in float32 elsewhere.
     ``crop_size`` and ``last_crop_size`` are multiples of 32.
+
+    With ``staged_steps`` the stages of the network learn apart in the first of the steps and are joined by that many
+    (``edge_iqa.quantize.stagewise``). Then crops are varied, the teacher is asked about each, the maps are those of
+    all its stages, ``learning_rate`` is that of all weights, and there is no term of features.
     """
 
     steps: int
@@ -39,6 +43,7 @@ class FloatStage:
     last_steps: int = 0
     last_crop_size: int = 224
     settle_steps: int = 0
+    staged_steps: int = 0
     bfloat16: bool = False
     learning_rate: float = 1e-3
     trunk_learning_rate: float = 3e-4
@@ -47,6 +52,12 @@ class FloatStage:
     ranking_weight: float = 0.5
     feature_weight: float = 0.1
     map_weight: float = 0.1
+
+    def crops_at(self, step: int) -> tuple[int, int]:
+        """Return how many crops a step takes, and of what size."""
+        if not self.last_steps or step < self.steps - self.last_steps:
+            return self.batch, self.crop_size
+        return max(1, round(self.batch * (self.crop_size / self.last_crop_size) ** 2)), self.last_crop_size
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class QatStage:
     step_rate: float = 5e-3
     learning_rate: float = 3e-5
     feature_weight: float = 1.0
-    weight_bits: int = 7
+    weight_bits: int = 8
     float_layers: tuple[str, ...] = ()
 
 
@@ -150,6 +161,10 @@ def _check_stages(recipe: Recipe, name: str) -> None:
         raise InvalidInput(f"{name} has last_steps {stage.last_steps} of {stage.steps} steps")
     if stage.settle_steps < 0 or (stage.settle_steps and not stage.steps):
         raise InvalidInput(f"{name} has settle_steps {stage.settle_steps} after {stage.steps} steps")
+    if not 0 <= stage.staged_steps <= stage.steps:
+        raise InvalidInput(f"{name} has staged_steps {stage.staged_steps} of {stage.steps} steps")
+    if stage.staged_steps and (recipe.student, recipe.start) != (RESNET_STUDENT, RANDOM):
+        raise InvalidInput(f"{name} has staged_steps", why=f"only {RESNET_STUDENT} from {RANDOM!r} is taught in stages")
     crops = {"qat_stage.crop_size": recipe.qat_stage.crop_size}
     if stage.steps:
         crops["float_stage.crop_size"] = stage.crop_size

@@ -5,8 +5,8 @@ rounded already. Of each convolution the weights are solved for its float output
 held to the trained weights by a small penalty), so that a layer makes up for the rounding before it. Then they are
 rounded one input after another; the inputs that are still to come take over what each leaves (GPTQ: Frantar et al.,
 arXiv 2210.17323). The bias brings the mean of every output channel back. Ranges are those of
-``edge_iqa.quantize.ranges``, and as there every picture counts alike, however large its values. That, solving on the
-rounded input, and doing so for depthwise convolutions, is ours.
+``edge_iqa.quantize.ranges``, and as there a picture counts less if its values reach far. That, solving on the rounded
+input, and doing so for depthwise convolutions, is ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, fx
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.prepare import module_at
-from edge_iqa.quantize.ranges import mean_squares, set_range, share_steps
+from edge_iqa.quantize.ranges import picture_weights, set_range, share_steps
 from edge_iqa.quantize.reporting import Counted
 
 DAMPING = 0.01  # of the mean of an input's variances
@@ -132,11 +132,10 @@ def _columns(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield, a batch at a time, what each position's product is made of ``(G, I, P)`` and should give ``(G, O, P)``.
 
-    The third is what each position counts ``(P,)``: less in a picture of large outputs, so that errors are shares.
+    The third is what each position counts ``(P,)``: less in a picture whose outputs reach far.
     """
-    for x, wanted in zip(inputs, outputs, strict=True):
+    for x, wanted, weight in zip(inputs, outputs, picture_weights(outputs), strict=True):
         seen = F.unfold(conv.padded(x), conv.kernel_size, conv.dilation, tuple(map(int, conv.padding)), conv.stride)
-        weight = 1 / mean_squares(wanted)
         yield _by_group(conv, seen), _by_group(conv, wanted.flatten(2)), weight.repeat_interleave(seen.shape[2])
 
 
@@ -155,6 +154,8 @@ def _solve(conv: QuantConv2d, moments: _Moments) -> None:
         solved, moments.damped, conv.weight_scale.double().view(*solved.shape[:2]), conv.weight_max
     )
     assert conv.bias is not None
+    conv.weight.copy_(rounded.view(conv.weight.shape))
+    rounded = (conv.integer_weight() * conv.weight_scale.double().view(-1, 1, 1, 1)).view(solved.shape)
     for weight, bias, found in ((conv.weight, conv.bias, rounded), (conv.float_weight, conv.float_bias, solved)):
         weight.copy_(found.view(conv.weight.shape))
         bias.copy_((moments.output_mean - (found @ moments.input_mean[:, :, None]).squeeze(2)).flatten())

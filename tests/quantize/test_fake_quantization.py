@@ -39,13 +39,53 @@ def test_gradient_passes_inside_the_range_and_stops_outside() -> None:
 
 @pytest.mark.parametrize(("bits", "largest"), [(7, 63), (8, 127)])
 def test_weights_have_one_scale_per_channel_and_the_promised_range(bits: int, largest: int) -> None:
-    conv = nn.Conv2d(3, 4, 3)
-    quantized = QuantConv2d(conv, bits)
+    conv = nn.Conv2d(4, 4, 3)
+    quantized = QuantConv2d(conv, bits, paired=False)
     integers = quantized.integer_weight()
     assert integers.dtype == torch.int8
     assert integers.abs().amax((1, 2, 3)).tolist() == [largest] * 4
     restored = integers * quantized.weight_scale.view(-1, 1, 1, 1)
     assert (restored - conv.weight).abs().max() <= quantized.weight_scale.max() / 2 + 1e-7
+
+
+def _pairs(integers: torch.Tensor) -> torch.Tensor:
+    return (integers[:, 0::2].int() + integers[:, 1::2].int()).abs()
+
+
+def test_weights_that_meet_add_up_to_128_at_most_and_others_reach_127() -> None:
+    conv = nn.Conv2d(4, 3, 1, bias=False)
+    with torch.no_grad():
+        conv.weight.copy_(
+            torch.tensor([[1.0, 1.0, 0.1, 0.1], [1.0, 0.0, -1.0, 0.0], [1.0, -1.0, 0.5, 0.4]])[..., None, None]
+        )
+    quantized = QuantConv2d(conv)
+    assert quantized.integer_weight().flatten(1).tolist() == [[64, 64, 6, 6], [127, 0, -127, 0], [127, -127, 64, 51]]
+    assert torch.allclose(quantized(torch.ones(1, 4, 1, 1)).flatten(), torch.tensor([2.2, 0.0, 0.9]), atol=0.02)
+
+
+@pytest.mark.parametrize(("channels", "groups", "largest"), [(3, 1, 63), (4, 4, 127)])
+def test_an_odd_number_of_channels_takes_7_bits_and_a_depthwise_convolution_all_8(
+    channels: int, groups: int, largest: int
+) -> None:
+    assert QuantConv2d(nn.Conv2d(channels, 4, 3, groups=groups)).integer_weight().abs().max() == largest
+
+
+def test_pairs_that_training_pushed_out_come_back_and_training_sees_it() -> None:
+    torch.manual_seed(0)
+    quantized = QuantConv2d(nn.Conv2d(8, 4, 3, bias=False))
+    with torch.no_grad():
+        quantized.weight.mul_(1.4)
+    beyond = torch.round(quantized.weight / quantized.weight_scale.view(-1, 1, 1, 1)).clamp(-127, 127)
+    assert _pairs(beyond).max() > 128
+    integers = quantized.integer_weight()
+    assert _pairs(integers).max() == 128
+    assert (integers * beyond >= 0).all()
+    x = torch.randn(2, 8, 5, 5)
+    wanted = nn.functional.conv2d(x, integers * quantized.weight_scale.view(-1, 1, 1, 1), quantized.bias)
+    assert torch.allclose(quantized(x), wanted, atol=1e-5)
+    quantized(x).sum().backward()
+    assert quantized.weight.grad is not None
+    assert quantized.weight.grad.abs().sum() > 0
 
 
 def test_a_vanished_channel_keeps_its_bias_within_32_bits() -> None:

@@ -106,7 +106,7 @@ def test_contract_is_uint8_in_and_one_float_out(exported: Exported) -> None:
         assert [d.dim_value for d in score.type.tensor_type.shape.dim] == [1, 1]
 
 
-def test_signed_graph_has_zero_point_zero_and_seven_bit_weights(exported: Exported) -> None:
+def test_signed_graph_has_zero_point_zero_and_eight_bit_weights(exported: Exported) -> None:
     constants = _initialisers(exported.signed)
     for node in exported.signed.graph.node:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
@@ -115,7 +115,22 @@ def test_signed_graph_has_zero_point_zero_and_seven_bit_weights(exported: Export
             assert not zero.any()
     weights = [value for value in constants.values() if value.dtype == np.int8 and value.ndim == 4]
     assert len(weights) == 38
-    assert all(np.abs(weight).max() == 63 for weight in weights)
+    assert all(np.abs(weight).max() == 127 for weight in weights)
+
+
+def test_no_two_weights_that_meet_in_16_bits_are_too_large_together(exported: Exported) -> None:
+    constants = _initialisers(exported.unsigned)
+    weights = [value.astype(int) for value in constants.values() if value.dtype == np.int8 and value.ndim == 4]
+    assert len(weights) == 38
+    for weight in weights:
+        channels = weight.shape[1]
+        if channels == 1:
+            assert np.abs(weight).max() == 127  # depthwise: nothing meets
+        elif channels % 2:
+            assert np.abs(weight).max() == 63
+        else:
+            assert 64 <= np.abs(weight).max() <= 127
+            assert np.abs(weight[:, 0::2] + weight[:, 1::2]).max() <= 128
 
 
 def test_every_pixel_is_exact_on_the_cpu_runtimes(exported: Exported) -> None:
