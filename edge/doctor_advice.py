@@ -66,7 +66,7 @@ class Advisor:
             mend = "sudo apt install libgl1" if "libGL" in opencv.why else self._pip("opencv-python-headless")
             yield f"OpenCV cannot be imported, and nothing scores without it ({opencv.why}): {mend}"
         if self._is_x86() and self.machine.cpu_flags and not _has_vnni(self.machine):
-            yield "no VNNI on this processor: int8 sums would saturate with 8-bit weights; bundles have 7 bits"
+            yield "no VNNI on this processor: int8 sums could saturate; weights in bundles are kept small enough"
         if self._is_x86() and self.machine.cpu_flags and "avx2" not in self.machine.cpu_flags:
             yield "no AVX2 on this processor: expect int8 to be no faster than float"
         jetpack = jetpack_of(self.machine.l4t)

@@ -75,6 +75,7 @@ def make_float_student(
             why="its float_stage has staged_steps",
             fix="take a teacher from 'edge-iqa train', or a recipe without staged_steps",
         )
+    by_stored_answers = stage.steps > 0 and not stage.staged_steps
     learnt = learnt_from(data, TeacherSpec())
     targets: TeacherTargets | None = None
     if teacher is not None:
@@ -84,7 +85,8 @@ def make_float_student(
             folder / "teacher",
             f"{teacher.sha256} {data.spec!r} {data.data_sha256}",
             lambda done, total: report("asking the teacher", done, total, None),
-            asked=None if stage.steps and not stage.staged_steps else learnt,
+            asked=None if by_stored_answers else learnt,
+            with_maps=by_stored_answers,
         )
     torch.manual_seed(recipe.seed)
     if weights is None and recipe.start == IMAGENET:

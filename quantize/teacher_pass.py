@@ -31,15 +31,18 @@ def collect_targets(
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
     asked: NDArray[np.bool_] | None = None,
+    with_maps: bool = True,
 ) -> TeacherTargets:
     """Return what ``teacher`` says of every picture; read back from ``folder`` if the same ``key`` made it before.
 
-    Where ``asked`` ``(C, V)`` is given, the teacher sees only those pictures; of the others it says NaN.
+    Where ``asked`` ``(C, V)`` is given, the teacher sees only those pictures; of the others it says NaN. Maps take
+    gigabytes, and are left out without ``with_maps``.
     """
     asked = np.ones(data.pictures.shape[:2], bool) if asked is None else asked
-    key = f"{key} {hashlib.sha256(np.packbits(asked).tobytes()).hexdigest()}"
+    with_maps = with_maps and isinstance(teacher.network, SpatialTeacher)
+    key = f"{key} {hashlib.sha256(np.packbits(asked).tobytes()).hexdigest()}{' and maps' if with_maps else ''}"
     if not _made_from(folder, key):
-        _ask(teacher.network, data, asked, folder, progress)
+        _ask(teacher.network, data, asked, folder, progress, with_maps=with_maps)
         (folder / _SHEET).write_text(json.dumps({"made_from": key}))
     features = torch.from_numpy(np.load(folder / "features.npy"))
     teacher.calibrate(features[torch.from_numpy(asked)])
@@ -60,6 +63,8 @@ def _ask(
     asked: NDArray[np.bool_],
     folder: Path,
     progress: Callable[[int, int], None],
+    *,
+    with_maps: bool,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _SHEET).unlink(missing_ok=True)
@@ -75,7 +80,7 @@ def _ask(
             continue
         batch = normalised(torch.from_numpy(pictures[rows]), teacher.mean, teacher.std)
         batch = batch.contiguous(memory_format=torch.channels_last)
-        if isinstance(teacher, SpatialTeacher):
+        if with_maps and isinstance(teacher, SpatialTeacher):
             pooled, maps = teacher.features_and_maps(batch)
         else:
             pooled, maps = teacher.features(batch), []

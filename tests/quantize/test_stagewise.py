@@ -202,6 +202,7 @@ def test_a_recipe_with_staged_steps_makes_a_student_whose_head_is_solved(
         lambda stage, done, *_: stages.update({stage: done}),
     )
     assert stages == {"asking the teacher": 2, "distilling": 8, "solving the head": 2 * VERSIONS}
+    assert not [*tmp_path.rglob("maps*.npy")]  # gigabytes that nobody would read
     again = make_float_student(_recipe(), data, TeacherSource(teacher, "teacher", "sha"), tmp_path, lambda *_: None)
     assert all(
         torch.equal(value, again.network.state_dict()[name]) for name, value in made.network.state_dict().items()
