@@ -3,7 +3,7 @@
 A range is the part of a tensor's largest value that rounds with the least square error. Pictures count alike, but for
 those that reach far: an error counts by 1 / (the picture's own mean square + the median of them all). A few that reach
 many times as far as the others (in HiRQA-S 6 of 128, 13 to 180 times the median) would else set the step for all of
-them; counted as shares of their own square alone, though, the faintest pictures would decide. That is ours.
+them. The median keeps the faintest from weighing most. That is ours.
 
 What goes round a residual block, what comes out of it and their sum share one step, so that integers are added and the
 sum needs no rounding. With a step for each, the sum would be rounded again in every block, and runtimes would differ:
