@@ -6,6 +6,7 @@ the step, so the step is all that is needed of them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,6 +88,14 @@ def load_checkpoint(path: Path, method: nn.Module, optimizer: torch.optim.Optimi
             states.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
+
+
+def go_on(path: Path | None, method: nn.Module, optimizer: torch.optim.Optimizer, wanted: RunState) -> RunState:
+    """Return ``load_checkpoint`` of ``path``, or ``wanted`` where there is none of the same run: it begins anew."""
+    if path is not None and path.exists():
+        with contextlib.suppress(ResumeRefused):
+            return load_checkpoint(path, method, optimizer, wanted)
+    return wanted
 
 
 def _difference(state: RunState, wanted: RunState) -> str:

@@ -17,9 +17,8 @@ pictures is trained away. That is ours.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_iqa.errors import ResumeRefused
 from edge_iqa.models.student import StudentNetwork
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.teacher import TeacherNetwork, normalised
-from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
+from edge_iqa.models.training_checkpoint import RunState, go_on, save_checkpoint
 from edge_iqa.quantize.batches import Batch, batches
 from edge_iqa.quantize.recipe import FloatStage
 from edge_iqa.quantize.reporting import Trained
@@ -151,10 +149,12 @@ def distill(
     ]
     optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay)
     halved = trained_in(spec) == "bfloat16"
-    run = RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", data.data_sha256, {})
-    if checkpoint is not None and checkpoint.exists():
-        with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
-            run = load_checkpoint(checkpoint, network, optimizer, run)
+    run = go_on(
+        checkpoint,
+        network,
+        optimizer,
+        RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", data.data_sha256, {}),
+    )
     logits_wanted, components_wanted = targets.logits.flatten(), targets.components.flatten(0, 1)
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if pretrained:
@@ -178,10 +178,7 @@ def distill(
             )
             if targets.maps is not None and readers.stage and spec.map_weight > 0:
                 loss = loss + spec.map_weight * readers.map_loss(stages, batch, targets.maps)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
+        descend(loss, optimizer, parameters, most_norm=5.0)
         progress(step + 1, total, float(loss.detach()))
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
@@ -194,6 +191,16 @@ def _batches(data: SyntheticSet, spec: FloatStage, seed: int, first_step: int) -
     yield from batches(data, spec.batch, spec.crop_size, turn, seed, first_step=first_step)
     if end > turn:
         yield from batches(data, *spec.crops_at(turn), end, seed, first_step=max(first_step, turn))
+
+
+def descend(
+    loss: Tensor, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], *, most_norm: float
+) -> None:
+    """Take one step down ``loss``; gradients longer than ``most_norm`` together are shortened to it."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(parameters, most_norm)
+    optimizer.step()
 
 
 def learning_rate_share(step: int, spec: FloatStage) -> float:

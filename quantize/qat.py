@@ -9,7 +9,6 @@ that layers of large and of small weights move alike.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from edge_iqa.errors import ResumeRefused
 from edge_iqa.models.synthesis import SyntheticSet
-from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
+from edge_iqa.models.training_checkpoint import RunState, go_on, save_checkpoint
 from edge_iqa.quantize.batches import Normalisation, batches
 from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import QuantConv2d
@@ -80,10 +78,7 @@ def train_quantized(
     others = [parameter for parameter in prepared.parameters() if all(parameter is not weight for weight in weights)]
     groups: list[dict[str, Any]] = [{"params": [weight]} for weight in weights]
     optimizer = torch.optim.AdamW([*groups, {"params": others}], lr=0.0, weight_decay=0.0)
-    run = RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {})
-    if checkpoint is not None and checkpoint.exists():
-        with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
-            run = load_checkpoint(checkpoint, prepared, optimizer, run)
+    run = go_on(checkpoint, prepared, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
     if run.step == 0:
         reconstruct(prepared, _pictures(pixels, data, spec, seed, spec.pictures), rebuilding, solve=spec.rebuild)
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]

@@ -17,7 +17,6 @@ use together, and the pairs, are ours.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -26,11 +25,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_iqa.errors import ResumeRefused
 from edge_iqa.models.hirqa import HiRQA
 from edge_iqa.models.teacher import normalised
-from edge_iqa.models.training_checkpoint import RunState, load_checkpoint, save_checkpoint
-from edge_iqa.quantize.distill import CHECKPOINT_EVERY, freeze_statistics, learning_rate_share, order_loss, trained_in
+from edge_iqa.models.training_checkpoint import RunState, go_on, save_checkpoint
+from edge_iqa.quantize.distill import (
+    CHECKPOINT_EVERY,
+    descend,
+    freeze_statistics,
+    learning_rate_share,
+    order_loss,
+    trained_in,
+)
 from edge_iqa.quantize.recipe import FloatStage
 from edge_iqa.quantize.reporting import Trained
 from edge_iqa.quantize.varied_crops import VariedCrops
@@ -138,10 +143,12 @@ def distill_stagewise(
     parameters = list(network.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
     halved = trained_in(spec) == "bfloat16"
-    run = RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", "", {})
-    if checkpoint is not None and checkpoint.exists():
-        with contextlib.suppress(ResumeRefused):  # of another run: begin anew and replace it
-            run = load_checkpoint(checkpoint, network, optimizer, run)
+    run = go_on(
+        checkpoint,
+        network,
+        optimizer,
+        RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", "", {}),
+    )
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     total = spec.steps + spec.settle_steps
     for step in range(run.step, total):
@@ -164,10 +171,7 @@ def distill_stagewise(
             + spec.score_weight * F.smooth_l1_loss(logits, wanted, beta=0.5)
             + spec.ranking_weight * order_loss(logits, wanted)
         )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 10.0)
-        optimizer.step()
+        descend(loss, optimizer, parameters, most_norm=10.0)
         progress(step + 1, total, float(loss.detach()))
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
