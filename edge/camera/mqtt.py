@@ -71,8 +71,9 @@ class MqttSink(Sink):
 
     ``all_decisions`` publishes dropped frames too. ``TOPIC/status`` holds ``online``, and ``offline`` after the end
     or when the connection breaks (retained, last will). Messages are sent at least once (quality of service 1): while
-    the broker is away, up to ``max_queued`` wait for it and the rest is lost and counted. ``warn`` is told of
-    connections refused and lost.
+    the broker is away, up to ``max_queued`` wait for it and the rest is lost and counted. Those that waited may arrive
+    after newer ones (paho-mqtt sends them once the broker has answered): each has its frame's number. ``warn`` is
+    told of connections refused and lost.
     """
 
     name = "mqtt"

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,17 @@ def test_kept_frames_and_status_arrive(broker: Mosquitto) -> None:
     sink.close()
     assert until(lambda: ("site/cam 1/status", "offline") in listener.messages)
     listener.close()
-    assert listener.frames() == [0, 1, 3, 4]
+    assert sorted(listener.frames()) == [0, 1, 3, 4]
     assert ("site/cam 1/status", "online") in listener.messages
-    line = json.loads(next(text for topic, text in listener.messages if topic == "site/cam 1/decision"))
-    assert line == {"frame": 0, "time_s": 0.0, "score": 0.75, "decision": "keep", "reason": "good", "age_ms": 12.5}
+    lines = [json.loads(text) for topic, text in listener.messages if topic == "site/cam 1/decision"]
+    assert min(lines, key=itemgetter("frame")) == {
+        "frame": 0,
+        "time_s": 0.0,
+        "score": 0.75,
+        "decision": "keep",
+        "reason": "good",
+        "age_ms": 12.5,
+    }
 
 
 @needs_mosquitto
