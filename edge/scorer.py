@@ -66,7 +66,7 @@ class Scorer:
         self.bundle = bundle
         self.precision = precision
         self.threads = threads
-        name, device = split_backend(choose_backend() if backend == "auto" else backend)
+        name, device = split_backend(choose_backend(precision, bundle.files) if backend == "auto" else backend)
         found = backend_class(name)
         reason = found.unavailable()
         if reason is not None:
@@ -116,9 +116,9 @@ def load(
 ) -> Scorer:
     """Load a bundle (None: the embedded default) on a runtime.
 
-    ``backend`` is ``auto`` or a name from ``edge_iqa.backends.base.BACKEND_NAMES``, with a device after a colon
-    where it is not the runtime's first (``openvino:gpu``, ``onnxruntime:cuda``, ``tensorrt:dla0``); ``precision`` is
-    ``int8``, ``fp32`` or, on TensorRT, ``fp16``; ``threads`` the number of threads of the runtime (None: its own
-    default).
+    ``backend`` is ``auto``, the fastest runtime present that the bundle has a model for, or a name from
+    ``edge_iqa.backends.base.BACKEND_NAMES``, with a device after a colon where it is not the runtime's first
+    (``openvino:gpu``, ``onnxruntime:cuda``, ``tensorrt:dla0``); ``precision`` is ``int8``, ``fp32`` or, on TensorRT,
+    ``fp16``; ``threads`` the number of threads of the runtime (None: its own default).
     """
     return Scorer(read_bundle(default_bundle_path() if bundle is None else bundle), backend, precision, threads)

@@ -159,7 +159,7 @@ def distill(
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if pretrained:
         freeze_statistics(student)
-    total = spec.steps + spec.settle_steps
+    total = spec.round_steps
     for step, batch in enumerate(_batches(data, spec, seed, run.step), run.step):
         if step >= spec.steps:
             freeze_statistics(student)
@@ -187,7 +187,7 @@ def distill(
 
 def _batches(data: SyntheticSet, spec: FloatStage, seed: int, first_step: int) -> Iterator[Batch]:
     """Yield the batches from ``first_step`` on: small crops, then as many pixels a step in crops of the last size."""
-    turn, end = spec.steps - spec.last_steps, spec.steps + spec.settle_steps
+    turn, end = spec.steps - spec.last_steps, spec.round_steps
     yield from batches(data, spec.batch, spec.crop_size, turn, seed, first_step=first_step)
     if end > turn:
         yield from batches(data, *spec.crops_at(turn), end, seed, first_step=max(first_step, turn))

@@ -34,7 +34,9 @@ class FloatStage:
 
     With ``staged_steps`` the stages of the network learn apart in the first of the steps and are joined by that many
     (``edge_iqa.quantize.stagewise``). Then crops are varied, the teacher is asked about each, the maps are those of
-    all its stages, ``learning_rate`` is that of all weights, and there is no term of features.
+    all its stages, ``learning_rate`` is that of all weights, and there is no term of features. All of it but the
+    learning apart is done ``rounds`` times, each from what the one before made. In the last ``reach_steps`` of all
+    these values that reach far count against the student (``edge_iqa.quantize.reach``).
     """
 
     steps: int
@@ -44,6 +46,8 @@ class FloatStage:
     last_crop_size: int = 224
     settle_steps: int = 0
     staged_steps: int = 0
+    rounds: int = 1
+    reach_steps: int = 0
     bfloat16: bool = False
     learning_rate: float = 1e-3
     trunk_learning_rate: float = 3e-4
@@ -53,8 +57,13 @@ class FloatStage:
     feature_weight: float = 0.1
     map_weight: float = 0.1
 
+    @property
+    def round_steps(self) -> int:
+        """Steps of one round, those that settle among them."""
+        return self.steps + self.settle_steps
+
     def crops_at(self, step: int) -> tuple[int, int]:
-        """Return how many crops a step takes, and of what size."""
+        """Return how many crops a step of a round takes, and of what size."""
         if not self.last_steps or step < self.steps - self.last_steps:
             return self.batch, self.crop_size
         return max(1, round(self.batch * (self.crop_size / self.last_crop_size) ** 2)), self.last_crop_size
@@ -163,6 +172,13 @@ def _check_stages(recipe: Recipe, name: str) -> None:
         raise InvalidInput(f"{name} has settle_steps {stage.settle_steps} after {stage.steps} steps")
     if not 0 <= stage.staged_steps <= stage.steps:
         raise InvalidInput(f"{name} has staged_steps {stage.staged_steps} of {stage.steps} steps")
+    if stage.rounds != 1 and (stage.rounds < 1 or not stage.staged_steps):
+        raise InvalidInput(f"{name} has rounds {stage.rounds}", why="only a student taught in stages has more than one")
+    if not 0 <= stage.reach_steps <= stage.rounds * stage.round_steps or (stage.reach_steps and not stage.staged_steps):
+        raise InvalidInput(
+            f"{name} has reach_steps {stage.reach_steps} of {stage.rounds * stage.round_steps} steps",
+            why="they are the last steps of a student taught in stages",
+        )
     if stage.staged_steps and (recipe.student, recipe.start) != (RESNET_STUDENT, RANDOM):
         raise InvalidInput(f"{name} has staged_steps", why=f"only {RESNET_STUDENT} from {RANDOM!r} is taught in stages")
     crops = {"qat_stage.crop_size": recipe.qat_stage.crop_size}

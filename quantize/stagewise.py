@@ -17,6 +17,7 @@ use together, and the pairs, are ours.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -36,11 +37,13 @@ from edge_iqa.quantize.distill import (
     order_loss,
     trained_in,
 )
+from edge_iqa.quantize.reach import REACH, reaching
 from edge_iqa.quantize.recipe import FloatStage
 from edge_iqa.quantize.reporting import Trained
 from edge_iqa.quantize.varied_crops import VariedCrops
 
 EARLY_WEIGHT = 0.25
+REACH_WEIGHT = 10.0
 _CROPS_FOR_SCALE = 192
 _FIRST_FOR_SCALE = 2**32  # no run has as many steps
 _LEAST_DEVIATION = 1e-3
@@ -131,10 +134,11 @@ def distill_stagewise(
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> None:
-    """Train ``student`` in place for ``spec.steps`` and ``spec.settle_steps``; ``progress`` gets step, steps and loss.
+    """Train ``student`` in place for ``spec.rounds``; ``progress`` gets step, steps and loss.
 
     Through the first quarter of ``spec.staged_steps`` all maps are the teacher's, by their end none. The teacher is
-    asked about every crop. Goes on from ``checkpoint`` like ``distill``.
+    asked about every crop. Every round has the rates and sizes of the first: warm restarts are of SGDR (Loshchilov &
+    Hutter, 2017). Goes on from ``checkpoint`` like ``distill``.
     """
     torch.manual_seed(seed)
     lessons = _Lessons(teacher, crops, spec.crop_size)
@@ -150,17 +154,23 @@ def distill_stagewise(
         RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", "", {}),
     )
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    total = spec.steps + spec.settle_steps
+    total = spec.rounds * spec.round_steps
     for step in range(run.step, total):
-        if step >= spec.steps:
+        of_round = step % spec.round_steps
+        student.train()
+        if of_round >= spec.steps:
             freeze_statistics(student)
         for group in optimizer.param_groups:
-            group["lr"] = spec.learning_rate * learning_rate_share(step, spec)
-        pixels = crops.batch(step, *spec.crops_at(step))
+            group["lr"] = spec.learning_rate * learning_rate_share(of_round, spec)
+        pixels = crops.batch(step, *spec.crops_at(of_round))
         wanted, maps = lessons.of(pixels)
         x = normalised(pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(seed + step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=halved):
+        short = step >= total - spec.reach_steps
+        if short:
+            maps = [z.clamp(-REACH, REACH) for z in maps]
+        watched = reaching(student) if short else nullcontext()
+        with torch.autocast("cpu", torch.bfloat16, enabled=halved), watched as far:
             given = share_given(step, spec)
             made = run_stages(student, x, maps, given, generator)
             losses = map_losses(made, maps, last)
@@ -171,6 +181,8 @@ def distill_stagewise(
             + spec.score_weight * F.smooth_l1_loss(logits, wanted, beta=0.5)
             + spec.ranking_weight * order_loss(logits, wanted)
         )
+        if far is not None:
+            loss = loss + REACH_WEIGHT * torch.stack(far).sum()
         descend(loss, optimizer, parameters, most_norm=10.0)
         progress(step + 1, total, float(loss.detach()))
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -101,19 +101,30 @@ def needed_files(found: type[Backend], precision: str, device: str | None) -> tu
     return found.device_artefacts.get((device or found.devices[0], precision), found.artefacts[precision])
 
 
-def choose_backend() -> str:
-    """Return the fastest runtime present: OpenVINO first on x86, ONNX Runtime first elsewhere."""
+def choose_backend(precision: str = "int8", files: Container[str] | None = None) -> str:
+    """Return the fastest runtime present: OpenVINO first on x86, ONNX Runtime first elsewhere.
+
+    Where ``files`` names what a bundle holds, one that finds its own there goes before one that does not.
+    """
     x86 = platform.machine().lower() in {"x86_64", "amd64", "i686"}
     order = ("openvino", "onnxruntime", "tflite") if x86 else ("onnxruntime", "tflite", "openvino")
-    reasons = []
+    reasons, present = [], []
     for name in order:
         reason = backend_class(name).unavailable()
         if reason is None:
-            return name
-        reasons.append(f"{name}: {reason}")
-    raise DeviceUnavailable(
-        "No runtime is usable", why="; ".join(reasons), fix="pip install --force-reinstall onnxruntime"
-    )
+            present.append(name)
+        else:
+            reasons.append(f"{name}: {reason}")
+    if not present:
+        raise DeviceUnavailable(
+            "No runtime is usable", why="; ".join(reasons), fix="pip install --force-reinstall onnxruntime"
+        )
+
+    def served(name: str) -> bool:
+        needed = backend_class(name).artefacts.get(precision, ())
+        return files is None or all(file in files for file in needed)
+
+    return next(filter(served, present), present[0])
 
 
 def check_input(image: NDArray[np.uint8], height: int, width: int) -> None:

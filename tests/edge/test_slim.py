@@ -38,6 +38,16 @@ def test_what_is_kept_scores_and_verifies_as_before(tmp_path: Path, run: Run) ->
     assert {(row.backend, row.precision) for row in found.checked} == {("onnxruntime", "int8")}
 
 
+@pytest.mark.parametrize("kept", ["onnxruntime", "openvino", "tflite"])
+def test_left_to_choose_a_scorer_takes_a_runtime_that_is_served(tmp_path: Path, kept: str) -> None:
+    path = tmp_path / "small.eiqa"
+    slim(read_bundle(default_bundle_path()), [(kept, "int8")], path)
+    with edge_iqa.load(path) as scorer:
+        assert scorer.backend.name == kept
+    with pytest.raises(BundleRefused, match="fp32 needs it"):
+        edge_iqa.load(path, precision="fp32")
+
+
 def test_another_runtime_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "small.eiqa"
     slim(read_bundle(default_bundle_path()), parse_kept("tensorrt:dla0:int8, onnxruntime:fp32"), path)

@@ -27,8 +27,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDE = 160
 SPEC = FloatStage(
-    steps=6, batch=2, crop_size=32, last_steps=2, last_crop_size=64, settle_steps=2, staged_steps=4, map_weight=1.0
+    steps=6,
+    batch=2,
+    crop_size=32,
+    last_steps=2,
+    last_crop_size=64,
+    settle_steps=2,
+    staged_steps=4,
+    rounds=2,
+    reach_steps=5,
+    map_weight=1.0,
 )
+STEPS = 16
 CHANNELS = (24, 40, 112, 192, 320)
 
 
@@ -151,19 +161,21 @@ def test_training_brings_every_stage_nearer_to_its_map(crops: VariedCrops, teach
     _, maps = lessons.of(crops.batch(1000, 16, 64))
     assert all(abs(float(z.mean())) < 0.3 and 0.5 < float(z.std()) < 2 for z in maps)
     student, losses = _student(), []
-    spec = replace(SPEC, steps=25, batch=8, crop_size=64, last_steps=0, settle_steps=0, staged_steps=25)
+    spec = replace(
+        SPEC, steps=25, batch=8, crop_size=64, last_steps=0, settle_steps=0, staged_steps=25, rounds=1, reach_steps=0
+    )
     distill_stagewise(student, teacher, crops, spec, 0, lambda _, __, loss: losses.append(loss))
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
-@pytest.mark.parametrize("last", [3, 5, 7])
+@pytest.mark.parametrize("last", [3, 7, 8, 12])
 def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
     crops: VariedCrops, teacher: StageStatistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
     monkeypatch.setattr(stagewise, "CHECKPOINT_EVERY", 1)
 
     def stop(step: int, steps: int, loss: float) -> None:
-        assert steps == 8
+        assert steps == STEPS
         if step > last:
             raise KeyboardInterrupt
 
@@ -173,7 +185,7 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
         distill_stagewise(_student(), teacher, crops, SPEC, 0, stop, checkpoint=path)
     steps: list[int] = []
     distill_stagewise(resumed, teacher, crops, SPEC, 0, lambda step, *_: steps.append(step), checkpoint=path)
-    assert steps == list(range(last + 1, 9))
+    assert steps == list(range(last + 1, STEPS + 1))
     for name, value in unbroken.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
@@ -201,7 +213,7 @@ def test_a_recipe_with_staged_steps_makes_a_student_whose_head_is_solved(
         tmp_path,
         lambda stage, done, *_: stages.update({stage: done}),
     )
-    assert stages == {"asking the teacher": 2, "distilling": 8, "solving the head": 2 * VERSIONS}
+    assert stages == {"asking the teacher": 2, "distilling": STEPS, "solving the head": 2 * VERSIONS}
     assert not [*tmp_path.rglob("maps*.npy")]  # gigabytes that nobody would read
     again = make_float_student(_recipe(), data, TeacherSource(teacher, "teacher", "sha"), tmp_path, lambda *_: None)
     assert all(
