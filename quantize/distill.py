@@ -203,9 +203,14 @@ def descend(
     optimizer.step()
 
 
+def settling_rate_share(progress: float) -> float:
+    """Return the share of the full learning rate while a student settles: a cosine to zero at ``progress`` 1."""
+    return SETTLING_RATE * 0.5 * (1 + math.cos(math.pi * progress))
+
+
 def learning_rate_share(step: int, spec: FloatStage) -> float:
     """Return the share of the full learning rate: a rise over 5 % of ``steps``, a cosine to zero, then settling."""
     if step >= spec.steps:
-        return SETTLING_RATE * 0.5 * (1 + math.cos(math.pi * (step - spec.steps) / spec.settle_steps))
+        return settling_rate_share((step - spec.steps) / spec.settle_steps)
     progress = step / spec.steps
     return progress / 0.05 if progress < 0.05 else 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))

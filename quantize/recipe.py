@@ -35,8 +35,9 @@ class FloatStage:
     With ``staged_steps`` the stages of the network learn apart in the first of the steps and are joined by that many
     (``edge_iqa.quantize.stagewise``). Then crops are varied, the teacher is asked about each, the maps are those of
     all its stages, ``learning_rate`` is that of all weights, and there is no term of features. All of it but the
-    learning apart is done ``rounds`` times, each from what the one before made. In the last ``reach_steps`` of all
-    these values that reach far count against the student (``edge_iqa.quantize.reach``).
+    learning apart is done ``rounds`` times, each from what the one before made. After the last the student settles
+    again for ``finish_steps``, and ends as the mean of its weights before and after these. In the last ``reach_steps``
+    of all steps values that reach far count against it (``edge_iqa.quantize.reach``).
     """
 
     steps: int
@@ -47,6 +48,7 @@ class FloatStage:
     settle_steps: int = 0
     staged_steps: int = 0
     rounds: int = 1
+    finish_steps: int = 0
     reach_steps: int = 0
     bfloat16: bool = False
     learning_rate: float = 1e-3
@@ -61,6 +63,11 @@ class FloatStage:
     def round_steps(self) -> int:
         """Steps of one round, those that settle among them."""
         return self.steps + self.settle_steps
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of all rounds, and those after the last."""
+        return self.rounds * self.round_steps + self.finish_steps
 
     def crops_at(self, step: int) -> tuple[int, int]:
         """Return how many crops a step of a round takes, and of what size."""
@@ -174,9 +181,13 @@ def _check_stages(recipe: Recipe, name: str) -> None:
         raise InvalidInput(f"{name} has staged_steps {stage.staged_steps} of {stage.steps} steps")
     if stage.rounds != 1 and (stage.rounds < 1 or not stage.staged_steps):
         raise InvalidInput(f"{name} has rounds {stage.rounds}", why="only a student taught in stages has more than one")
-    if not 0 <= stage.reach_steps <= stage.rounds * stage.round_steps or (stage.reach_steps and not stage.staged_steps):
+    if stage.finish_steps and (stage.finish_steps < 0 or not stage.staged_steps):
         raise InvalidInput(
-            f"{name} has reach_steps {stage.reach_steps} of {stage.rounds * stage.round_steps} steps",
+            f"{name} has finish_steps {stage.finish_steps}", why="they follow the rounds of a student taught in stages"
+        )
+    if not 0 <= stage.reach_steps <= stage.all_steps or (stage.reach_steps and not stage.staged_steps):
+        raise InvalidInput(
+            f"{name} has reach_steps {stage.reach_steps} of {stage.all_steps} steps",
             why="they are the last steps of a student taught in stages",
         )
     if stage.staged_steps and (recipe.student, recipe.start) != (RESNET_STUDENT, RANDOM):

@@ -192,7 +192,7 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
         "input": f"{recipe.width}x{recipe.height}",
         "photographs": photographs,
         "pictures": photographs * recipe.data.crops_per_photograph * VERSIONS,
-        "float_steps": recipe.float_stage.rounds * recipe.float_stage.round_steps,
+        "float_steps": recipe.float_stage.all_steps,
         "qat_steps": recipe.qat_stage.steps,
         "int8_layers": len(layers),
         "float_layers": list(float_layers(prepared)),

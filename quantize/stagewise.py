@@ -17,6 +17,7 @@ use together, and the pairs, are ours.
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from edge_iqa.quantize.distill import (
     freeze_statistics,
     learning_rate_share,
     order_loss,
+    settling_rate_share,
     trained_in,
 )
 from edge_iqa.quantize.reach import REACH, reaching
@@ -134,17 +136,20 @@ def distill_stagewise(
     checkpoint: Path | None = None,
     made_from: str = "",
 ) -> None:
-    """Train ``student`` in place for ``spec.rounds``; ``progress`` gets step, steps and loss.
+    """Train ``student`` in place for ``spec.all_steps``; ``progress`` gets step, steps and loss.
 
     Through the first quarter of ``spec.staged_steps`` all maps are the teacher's, by their end none. The teacher is
     asked about every crop. Every round has the rates and sizes of the first: warm restarts are of SGDR (Loshchilov &
-    Hutter, 2017). Goes on from ``checkpoint`` like ``distill``.
+    Hutter, 2017). A student with ``spec.finish_steps`` ends as the mean of what it was before and after them, as in
+    stochastic weight averaging (Izmailov et al., 2018); batch statistics stand still between the two. Goes on from
+    ``checkpoint`` like ``distill``.
     """
     torch.manual_seed(seed)
     lessons = _Lessons(teacher, crops, spec.crop_size)
     last = nn.Conv2d(student.map_channels[-1], lessons.channels[-1], 1)
-    network = nn.ModuleDict({"student": student, "last": last})
-    parameters = list(network.parameters())
+    parameters = [*student.parameters(), *last.parameters()]
+    before = copy.deepcopy(student).requires_grad_(False)  # what the rounds made of it
+    network = nn.ModuleDict({"student": student, "last": last, **({"before": before} if spec.finish_steps else {})})
     optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
     halved = trained_in(spec) == "bfloat16"
     run = go_on(
@@ -154,14 +159,16 @@ def distill_stagewise(
         RunState(0, (), f"{made_from} {spec!r} {seed}{' bfloat16' if halved else ''}", "", {}),
     )
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    total = spec.rounds * spec.round_steps
+    total = spec.all_steps
     for step in range(run.step, total):
-        of_round = step % spec.round_steps
+        if step == total - spec.finish_steps:
+            before.load_state_dict(student.state_dict())
+        of_round, share = _pace(step, spec)
         student.train()
         if of_round >= spec.steps:
             freeze_statistics(student)
         for group in optimizer.param_groups:
-            group["lr"] = spec.learning_rate * learning_rate_share(of_round, spec)
+            group["lr"] = spec.learning_rate * share
         pixels = crops.batch(step, *spec.crops_at(of_round))
         wanted, maps = lessons.of(pixels)
         x = normalised(pixels, student.mean, student.std).contiguous(memory_format=torch.channels_last)
@@ -187,7 +194,20 @@ def distill_stagewise(
         progress(step + 1, total, float(loss.detach()))
         if checkpoint is not None and (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
+    if spec.finish_steps:
+        with torch.no_grad():
+            for after, earlier in zip(student.parameters(), before.parameters(), strict=True):
+                after.lerp_(earlier, 0.5)
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def _pace(step: int, spec: FloatStage) -> tuple[int, float]:
+    """Return which step of a round comes, the end of one where all are done, and the share of the learning rate."""
+    since = step - spec.rounds * spec.round_steps
+    if since >= 0:
+        return spec.round_steps, settling_rate_share(since / spec.finish_steps)
+    of_round = step % spec.round_steps
+    return of_round, learning_rate_share(of_round, spec)
 
 
 def share_given(step: int, spec: FloatStage) -> float:

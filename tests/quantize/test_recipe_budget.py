@@ -62,6 +62,8 @@ def test_broken_recipes_are_named(tmp_path: Path, text: str, words: str) -> None
         ("steps = 2\ncrop_size = 64\nrounds = 0", "has rounds 0"),
         ("steps = 2\ncrop_size = 64\nstaged_steps = 1\nreach_steps = 3", "has reach_steps 3 of 2 steps"),
         ("steps = 2\ncrop_size = 64\nreach_steps = 1", "has reach_steps 1"),
+        ("steps = 2\ncrop_size = 64\nfinish_steps = 1", "has finish_steps 1"),
+        ("steps = 2\ncrop_size = 64\nstaged_steps = 1\nfinish_steps = -1", "has finish_steps -1"),
         ("steps = 0\n[qat_stage]\nsteps = 0\ncrop_size = 160", "qat_stage.crop_size 160"),
     ],
 )

@@ -35,10 +35,11 @@ SPEC = FloatStage(
     settle_steps=2,
     staged_steps=4,
     rounds=2,
-    reach_steps=5,
+    finish_steps=3,
+    reach_steps=8,
     map_weight=1.0,
 )
-STEPS = 16
+STEPS = 19
 CHANNELS = (24, 40, 112, 192, 320)
 
 
@@ -162,13 +163,58 @@ def test_training_brings_every_stage_nearer_to_its_map(crops: VariedCrops, teach
     assert all(abs(float(z.mean())) < 0.3 and 0.5 < float(z.std()) < 2 for z in maps)
     student, losses = _student(), []
     spec = replace(
-        SPEC, steps=25, batch=8, crop_size=64, last_steps=0, settle_steps=0, staged_steps=25, rounds=1, reach_steps=0
+        SPEC,
+        steps=25,
+        batch=8,
+        crop_size=64,
+        last_steps=0,
+        settle_steps=0,
+        staged_steps=25,
+        rounds=1,
+        finish_steps=0,
+        reach_steps=0,
     )
     distill_stagewise(student, teacher, crops, spec, 0, lambda _, __, loss: losses.append(loss))
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
-@pytest.mark.parametrize("last", [3, 7, 8, 12])
+def test_rates_begin_anew_with_each_round_and_statistics_stand_still_when_it_settles(
+    crops: VariedCrops, teacher: StageStatistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = _student()
+    statistics = student.backbone.features[1]
+    rates: list[float] = []
+    moving: list[bool] = []
+
+    def look(loss: torch.Tensor, optimizer: torch.optim.Optimizer, *_: object, **__: object) -> None:
+        rates.append(optimizer.param_groups[0]["lr"] / SPEC.learning_rate)
+        moving.append(statistics.training)
+
+    monkeypatch.setattr(stagewise, "descend", look)
+    distill_stagewise(student, teacher, crops, SPEC, 0, lambda *_: None)
+    assert rates[:8] == rates[8:16]
+    assert max(rates) == rates[1] > 0.9
+    assert rates[6] == rates[14] == rates[16] == pytest.approx(0.2)
+    assert rates[16:] == sorted(rates[16:], reverse=True)
+    assert moving == [*[True] * 6, False, False] * 2 + [False] * 3
+
+
+def test_a_student_ends_as_the_mean_of_before_and_after_its_last_steps(
+    crops: VariedCrops, teacher: StageStatistics
+) -> None:
+    student = _student()
+    kept: dict[int, list[torch.Tensor]] = {}
+
+    def keep(step: int, *_: object) -> None:
+        kept[step] = [parameter.detach().clone() for parameter in student.parameters()]
+
+    distill_stagewise(student, teacher, crops, SPEC, 0, keep)
+    assert any(not torch.equal(before, after) for before, after in zip(kept[16], kept[STEPS], strict=True))
+    for before, after, found in zip(kept[16], kept[STEPS], student.parameters(), strict=True):
+        assert torch.allclose(found, (before + after) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("last", [3, 7, 8, 12, 17])
 def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
     crops: VariedCrops, teacher: StageStatistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
