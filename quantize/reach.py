@@ -1,9 +1,9 @@
 """Train a network whose values do not reach far: 255 levels over a short range are finer, and clip less.
 
-A few values many times as large as the others set the step of all. In a HiRQA-S that was trained without a limit, values
-after a ReLU reached 15 to 36 times their root mean square on 128 training pictures, in the one trained on from it with
-a limit 9 to 24 times. Every value beyond ``REACH`` deviations counts against the network, by the square of what is
-beyond.
+A few values many times as large as the others set the step of all. In a HiRQA-S that was trained without a limit
+values after a ReLU reached 15 to 36 times their root mean square on 128 training pictures, in the one trained on from
+it with a limit 9 to 24 times. Every value beyond ``REACH`` deviations counts against the network, by the square of
+what is beyond.
 Where it is one channel that reaches far, the weights on both sides can give way to each other and nothing is lost.
 Shaping distributions for rounding is that of Shkolnik et al. ("Robust Quantization: One Model to Rule Them All",
 NeurIPS 2020), who train towards the uniform one; a limit to the reach is ours.
