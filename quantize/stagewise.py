@@ -175,7 +175,7 @@ def distill_stagewise(
         generator = torch.Generator().manual_seed(seed + step)
         short = step >= total - spec.reach_steps
         if short:
-            maps = [z.clamp(-REACH, REACH) for z in maps]
+            maps = [z.clamp(-REACH, REACH) for z in maps]  # nothing is asked for that counts against it
         watched = reaching(student) if short else nullcontext()
         with torch.autocast("cpu", torch.bfloat16, enabled=halved), watched as far:
             given = share_given(step, spec)

@@ -199,6 +199,21 @@ def test_rates_begin_anew_with_each_round_and_statistics_stand_still_when_it_set
     assert moving == [*[True] * 6, False, False] * 2 + [False] * 3
 
 
+def test_what_reaches_far_counts_in_the_last_steps_alone(
+    crops: VariedCrops, teacher: StageStatistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stagewise, "descend", lambda *_, **__: None)
+    losses: dict[float, list[float]] = {0.0: [], 1e6: []}
+    for weight, found in losses.items():
+        monkeypatch.setattr(stagewise, "REACH_WEIGHT", weight)
+        distill_stagewise(_student(), teacher, crops, SPEC, 0, lambda _, __, loss, found=found: found.append(loss))
+    without, with_it = losses.values()
+    first = STEPS - SPEC.reach_steps
+    assert with_it[:first] == without[:first]
+    assert with_it[first] > without[first] + 1
+    assert all(more >= less for more, less in zip(with_it[first:], without[first:], strict=True))
+
+
 def test_a_student_ends_as_the_mean_of_before_and_after_its_last_steps(
     crops: VariedCrops, teacher: StageStatistics
 ) -> None:
