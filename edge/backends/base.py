@@ -101,10 +101,10 @@ def needed_files(found: type[Backend], precision: str, device: str | None) -> tu
     return found.device_artefacts.get((device or found.devices[0], precision), found.artefacts[precision])
 
 
-def choose_backend(precision: str = "int8", files: Container[str] | None = None) -> str:
+def choose_backend(precision: str, files: Container[str]) -> str:
     """Return the fastest runtime present: OpenVINO first on x86, ONNX Runtime first elsewhere.
 
-    Where ``files`` names what a bundle holds, one that finds its own there goes before one that does not.
+    One that finds its model among a bundle's ``files`` goes before one that does not.
     """
     x86 = platform.machine().lower() in {"x86_64", "amd64", "i686"}
     order = ("openvino", "onnxruntime", "tflite") if x86 else ("onnxruntime", "tflite", "openvino")
@@ -121,8 +121,7 @@ def choose_backend(precision: str = "int8", files: Container[str] | None = None)
         )
 
     def served(name: str) -> bool:
-        needed = backend_class(name).artefacts.get(precision, ())
-        return files is None or all(file in files for file in needed)
+        return all(file in files for file in backend_class(name).artefacts.get(precision, ()))
 
     return next(filter(served, present), present[0])
 
