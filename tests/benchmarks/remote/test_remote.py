@@ -43,6 +43,9 @@ from edge_iqa.errors import (
 PLAN = SamplingPlan("short", 12, 0.0, rounds=1, settle_samples=0, warmup_min_seconds=0.0, warmup_max_seconds=0.05)
 
 
+LONG_ENOUGH_TO_BE_MET = dataclasses.replace(PLAN, min_seconds=4.0)
+
+
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_session, "RECONNECT_SECONDS", (0.2, 0.2, 0.2))
@@ -84,6 +87,12 @@ def request_(sharpness_bundle: Path, bench_pictures: Path) -> BenchRequest:
     )
 
 
+@pytest.fixture
+def longer(request_: BenchRequest) -> BenchRequest:
+    """Return a benchmark that still runs when its first line has come over."""
+    return dataclasses.replace(request_, plan=LONG_ENOUGH_TO_BE_MET)
+
+
 def test_the_remote_rows_are_the_local_ones(
     there: There, request_: BenchRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,14 +122,14 @@ def test_the_remote_rows_are_the_local_ones(
     assert not there.work.exists()
 
 
-def test_a_killed_connection_is_made_again(there: There, request_: BenchRequest, quick_retries: None) -> None:
+def test_a_killed_connection_is_made_again(there: There, longer: BenchRequest, quick_retries: None) -> None:
     dropped: list[int] = []
 
     def drop(line: str) -> None:
         if line.startswith("running edge-iqa"):
             dropped.append(there.sshd.drop_connections())
 
-    outcome = bench_remotely(there.spec(), request_, drop)
+    outcome = bench_remotely(there.spec(), longer, drop)
     assert sum(dropped) >= 1
     assert outcome.result.remote is not None
     assert outcome.result.remote.reconnects >= 1
@@ -128,7 +137,7 @@ def test_a_killed_connection_is_made_again(there: There, request_: BenchRequest,
 
 
 def test_a_lost_line_leaves_the_job_and_the_next_attempt_takes_it_over(
-    there: There, request_: BenchRequest, monkeypatch: pytest.MonkeyPatch
+    there: There, longer: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_session, "RECONNECT_SECONDS", ())
 
@@ -137,14 +146,14 @@ def test_a_lost_line_leaves_the_job_and_the_next_attempt_takes_it_over(
             there.sshd.drop_connections()
 
     with pytest.raises(ConnectionLost, match="lost"):
-        bench_remotely(there.spec(), request_, drop)
+        bench_remotely(there.spec(), longer, drop)
     (session,) = there.work.iterdir()
     sent = (session / "data.zip").stat().st_mtime_ns
     deadline = time.monotonic() + 120
     while not (session / "status.json").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     said: list[str] = []
-    outcome = bench_remotely(there.spec(), request_, said.append)
+    outcome = bench_remotely(there.spec(), longer, said.append)
     assert len(outcome.result.rows) == 1
     assert any("taken over" in line for line in said)
     assert not any("sending" in line for line in said)
@@ -269,7 +278,7 @@ def test_a_disk_that_fills_up_while_sending(
     assert [entry.name for entry in small_disk.iterdir()] == ["ballast"]
 
 
-def test_a_job_that_is_killed_there(there: There, request_: BenchRequest) -> None:
+def test_a_job_that_is_killed_there(there: There, longer: BenchRequest) -> None:
     said: list[str] = []
 
     def kill(line: str) -> None:
@@ -279,7 +288,7 @@ def test_a_job_that_is_killed_there(there: There, request_: BenchRequest) -> Non
             os.kill(int((session / "pid").read_text()), 9)
 
     with pytest.raises(RemoteRunFailed, match="without a result") as caught:
-        bench_remotely(there.spec(), request_, kill)
+        bench_remotely(there.spec(), longer, kill)
     assert any(line and line in caught.value.why for line in said)  # the last lines of its log
     assert not there.work.exists()
 
@@ -295,7 +304,7 @@ def test_errors_of_the_benchmark_itself_arrive_as_they_are(there: There, request
         outcome.raise_problems()
 
 
-def test_an_interrupted_session_ends_its_job(there: There, request_: BenchRequest) -> None:
+def test_an_interrupted_session_ends_its_job(there: There, longer: BenchRequest) -> None:
     pids: list[int] = []
 
     def interrupt(line: str) -> None:
@@ -305,7 +314,7 @@ def test_an_interrupted_session_ends_its_job(there: There, request_: BenchReques
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bench_remotely(there.spec(), request_, interrupt)
+        bench_remotely(there.spec(), longer, interrupt)
     assert not there.work.exists()
     command = Path(f"/proc/{pids[0]}/cmdline")
     assert not command.exists() or command.read_bytes() == b""
