@@ -28,6 +28,7 @@ from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.progress import track
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.package import shorten_mantissa
+from edge_iqa.quantize.pixel_grid import take_exact_pixels
 from edge_iqa.quantize.prepare import fold_batch_norm
 from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import QatStage, read_recipe
@@ -98,9 +99,11 @@ def main() -> None:
     recipe, _ = read_recipe(options.recipe)
     data = load_set(options.work / "photographs")
     float_student = STUDENTS[recipe.student]().eval()
-    pixels = Normalisation(float_student.mean, float_student.std)
     float_student.load_state_dict(load_file(options.work / "float.safetensors"))
     student = fold_batch_norm(float_student)
+    pixels = Normalisation(float_student.mean, float_student.std)
+    if recipe.exact_pixels:
+        pixels = take_exact_pixels(student, pixels)
     shorten_mantissa(student)
     tensors = evaluation_tensors(data, PreprocessSpec(recipe.height, recipe.width), options.pictures)
     reference = scores(student, pixels, tensors)

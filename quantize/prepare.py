@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from torch import fx, nn
@@ -19,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, UNSIGNED_LEVELS, ActivationFakeQuant, QuantConv2d
+from edge_iqa.quantize.pixel_grid import PixelGrid
 from edge_iqa.quantize.spare_channels import share_rounding
 
 
@@ -49,27 +49,6 @@ def fold_batch_norm(model: nn.Module) -> fx.GraphModule:
     graph_module.delete_all_unused_submodules()
     graph_module.recompile()
     return graph_module
-
-
-@dataclass(frozen=True)
-class PixelGrid:
-    """Where pixels lie after normalisation: ``step`` between two values, and the ``zero_point`` of int8 among them.
-
-    Rounding onto it changes nothing. TensorRT, whose zero-points are 0, takes 255 for 254 where that is -1.
-    """
-
-    step: float
-    zero_point: int
-
-
-def pixel_grid(mean: Sequence[float], std: Sequence[float]) -> PixelGrid | None:
-    """Return the grid of normalised pixels, if it is one for all colours and black and white lie about evenly on it.
-
-    That is so with (x - 127) / 128, say; with a mean and deviation for each colour it is not.
-    """
-    levels = {(round(255 * m, 4), round(255 * s, 4)) for m, s in zip(mean, std, strict=True)}
-    middle, divisor = levels.pop()
-    return PixelGrid(1 / divisor, int(middle) - 128) if not levels and middle in (127.0, 128.0) else None
 
 
 def prepare(

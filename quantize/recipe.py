@@ -110,6 +110,8 @@ class Recipe:
     of ``hirqa-s`` ``random``, or ``weights``, a file that is given with the run.
     With ``stage_scores`` the bundle carries what teacher, float student and fake-quantized student say of the
     embedded pictures, so that a device without torch can show the whole waterfall of drift.
+    With ``exact_pixels`` the student, in float too, takes pixels that int8 holds as they are
+    (``edge_iqa.quantize.pixel_grid``): where each colour had a normalisation of its own, its border is another grey.
     """
 
     schema_version: int
@@ -122,6 +124,7 @@ class Recipe:
     student: str = LITE_STUDENT
     start: str = IMAGENET
     stage_scores: bool = False
+    exact_pixels: bool = True
     data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=()))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,9 @@ from edge_iqa.quantize.prepare import module_at
 from edge_iqa.quantize.ranges import picture_weights, set_range, share_steps
 from edge_iqa.quantize.reporting import Counted
 
-DAMPING = 0.01  # of the mean of an input's variances
+_Values: TypeAlias = dict[fx.Node, tuple[list[Any], list[Any]]]  # float and rounded, a value for each batch
+HELD = 0.1  # to the trained weights, in means of an input's variances
+DAMPING = 0.01  # of rounding in turn, in the same
 _LEAST_VARIANCE = 1e-10
 _BLOCK = 128  # inputs whose errors are handed on together: the same numbers, fewer passes over memory
 
@@ -38,16 +40,14 @@ class _Moments:
     covariance: Tensor  # (G, I, I)
     cross: Tensor  # (G, O, I)
 
-    @property
-    def damped(self) -> Tensor:
-        """The covariance with ``damping`` on its diagonal."""
-        return self.covariance + torch.diag_embed(self.damping.expand(self.input_mean.shape))
+    def damped(self, part: float) -> Tensor:
+        """The covariance with ``part`` of its ``spread`` added to its diagonal."""
+        return self.covariance + torch.diag_embed((part * self.spread).expand(self.input_mean.shape))
 
     @property
-    def damping(self) -> Tensor:
-        """``(G, 1)``."""
-        variances = self.covariance.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
-        return DAMPING * variances.clamp(min=_LEAST_VARIANCE)
+    def spread(self) -> Tensor:
+        """The mean of the inputs' variances ``(G, 1)``."""
+        return self.covariance.diagonal(dim1=1, dim2=2).mean(1, keepdim=True).clamp(min=_LEAST_VARIANCE)
 
 
 @torch.no_grad()
@@ -60,48 +60,50 @@ def reconstruct(
 ) -> None:
     """Set every range and weight of a network from ``prepare``, in place.
 
-    ``pictures`` are normalised ``(N, 3, H, W)`` batches; the maps of two layers of all of them are held at a time.
+    ``pictures`` are normalised ``(N, 3, H, W)`` batches; the maps of all of them between two layers are held at a time.
     Without ``solve`` only ranges are set: the weights stay the trained ones, rounded to the nearest.
     """
     modules = dict(prepared.named_modules())
     nodes = [node for node in prepared.graph.nodes if node.op != "output"]
     last_reader = {source: node for node in nodes for source in node.all_input_nodes}
-    values: dict[fx.Node, tuple[list[Any], list[Any]]] = {}  # float and rounded, a value per batch
+    values: _Values = {}
     ranged = share_steps(prepared, pictures)
     for done, node in enumerate(nodes, 1):
         module = module_at(modules, node)
-        source = values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
         if node.op == "placeholder":
             values[node] = (list(pictures), list(pictures))
-        elif isinstance(module, QuantConv2d):
-            assert source is not None
-            wanted = [module.unrounded(x) for x in source[0]]
-            if solve:
-                _solve(module, _moments(module, source[1], wanted))
-            values[node] = (wanted, [module(x) for x in source[1]])
-        elif isinstance(module, ActivationFakeQuant):
-            assert source is not None
-            if module not in ranged and not module.fixed:
-                set_range(module, source[1])
+            progress(done, len(nodes))
+            continue
+        spent = [source for source in node.all_input_nodes if last_reader[source] is node]
+        wanted = [_run(prepared, node, values, 0, batch, spent) for batch in range(len(pictures))]
+        if isinstance(module, QuantConv2d) and solve:
+            _solve(module, _moments(module, values[node.all_input_nodes[0]][1], wanted))
+        elif isinstance(module, ActivationFakeQuant) and module not in ranged:
+            if not module.fixed:
+                set_range(module, values[node.all_input_nodes[0]][1])
             ranged.add(module)
-            values[node] = (source[0], [module(x) for x in source[1]])
-        else:
-            values[node] = (
-                [_run(prepared, node, values, 0, batch) for batch in range(len(pictures))],
-                [_run(prepared, node, values, 1, batch) for batch in range(len(pictures))],
-            )
-        for read in node.all_input_nodes:
-            if last_reader[read] is node:
-                del values[read]
+        values[node] = (wanted, [_run(prepared, node, values, 1, batch, spent) for batch in range(len(pictures))])
+        for source in spent:
+            del values[source]
         progress(done, len(nodes))
 
 
 def _run(
-    network: fx.GraphModule, node: fx.Node, values: dict[fx.Node, tuple[list[Any], list[Any]]], kind: int, batch: int
+    network: fx.GraphModule, node: fx.Node, values: _Values, kind: int, batch: int, spent: Sequence[fx.Node]
 ) -> Any:
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: values[source][kind][batch])
+    """Return what ``node`` gives on a batch, and let go of what none but it reads: maps of many pictures are large.
+
+    In float (``kind`` 0) weights are as they are and rounding passes everything on.
+    """
+    inputs: Any = fx.node.map_arg((node.args, node.kwargs), lambda source: values[source][kind][batch])
+    args, kwargs = inputs
+    for source in spent:
+        values[source][kind][batch] = None
     if node.op == "call_module":
-        return network.get_submodule(str(node.target))(*args, **kwargs)
+        module = network.get_submodule(str(node.target))
+        if kind == 0 and isinstance(module, ActivationFakeQuant):
+            return args[0]
+        return module.unrounded(args[0]) if kind == 0 and isinstance(module, QuantConv2d) else module(*args, **kwargs)
     if node.op == "call_function":
         assert callable(node.target)
         return node.target(*args, **kwargs)
@@ -147,11 +149,11 @@ def _by_group(conv: QuantConv2d, columns: Tensor) -> Tensor:
 def _solve(conv: QuantConv2d, moments: _Moments) -> None:
     """Put the solved weights, rounded and not, and the biases that belong to them into ``conv``."""
     trained = conv.weight.double().view(*moments.cross.shape)
-    damping = moments.damping[:, :, None]
-    solved = torch.linalg.solve(moments.damped, (moments.cross + damping * trained).mT).mT
+    held = HELD * moments.spread
+    solved = torch.linalg.solve(moments.damped(HELD), (moments.cross + held[:, :, None] * trained).mT).mT
     conv.weight_scale.copy_(conv.scale_of(solved.reshape(conv.weight.shape)))
     rounded = _round_in_turn(
-        solved, moments.damped, conv.weight_scale.double().view(*solved.shape[:2]), conv.weight_max
+        solved, moments.damped(DAMPING), conv.weight_scale.double().view(*solved.shape[:2]), conv.weight_max
     )
     assert conv.bias is not None
     conv.weight.copy_(rounded.view(conv.weight.shape))

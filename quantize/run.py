@@ -26,6 +26,7 @@ from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.float_student import is_taught, make_float_student
 from edge_iqa.quantize.package import Student, float_layers, package, shorten_mantissa
+from edge_iqa.quantize.pixel_grid import take_exact_pixels
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.prepare import fold_batch_norm
 from edge_iqa.quantize.qat import rebuilt, train_quantized
@@ -81,8 +82,10 @@ def quantize(
             progress=lambda done, total: report("distorting", done, total, None),
         )
         made_float = make_float_student(recipe, data, teacher, folder, report, weights=weights)
-        student, pixels = made_float.network, Normalisation(made_float.network.mean, made_float.network.std)
-        stored = fold_batch_norm(student)
+        stored = fold_batch_norm(made_float.network)
+        pixels = Normalisation(made_float.network.mean, made_float.network.std)
+        if recipe.exact_pixels:
+            pixels = take_exact_pixels(stored, pixels)
         shorten_mantissa(stored)
         signed = rebuilt(
             stored,
@@ -106,7 +109,7 @@ def quantize(
         )
         spec = PreprocessSpec(recipe.height, recipe.width)
         bits = recipe.qat_stage.weight_bits
-        made = Student(recipe.student, recipe.student, stored, prepared, signed, student.mean, student.std, spec, bits)
+        made = Student(recipe.student, recipe.student, stored, prepared, signed, pixels.mean, pixels.std, spec, bits)
         met = meet_budget(
             made,
             budget,
@@ -137,7 +140,7 @@ def quantize(
             report("scoring stages", 0, 1, None)
             fake_quant = met.student.prepared
             stages = stages_of_training(
-                spec, None if teacher is None else teacher.scorer(), stored, fake_quant, student.mean, student.std
+                spec, None if teacher is None else teacher.scorer(), stored, fake_quant, pixels.mean, pixels.std
             )
         package(
             met.student,

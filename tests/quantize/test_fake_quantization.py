@@ -10,7 +10,8 @@ from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.freeze import freeze
-from edge_iqa.quantize.prepare import PixelGrid, fold_batch_norm, pixel_grid, prepare
+from edge_iqa.quantize.pixel_grid import PixelGrid, pixel_grid
+from edge_iqa.quantize.prepare import fold_batch_norm, prepare
 from edge_iqa.quantize.reconstruct import reconstruct
 
 

@@ -20,7 +20,8 @@ from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.models.teacher import normalised
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.freeze import PixelInput, export_float, export_int8
-from edge_iqa.quantize.prepare import pixel_grid, prepare
+from edge_iqa.quantize.pixel_grid import pixel_grid
+from edge_iqa.quantize.prepare import prepare
 from edge_iqa.quantize.reconstruct import reconstruct
 
 SIZE = (128, 160)

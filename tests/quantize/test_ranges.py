@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant
-from edge_iqa.quantize.prepare import PixelGrid, is_sum, prepare
+from edge_iqa.quantize.pixel_grid import PixelGrid
+from edge_iqa.quantize.prepare import is_sum, prepare
 from edge_iqa.quantize.ranges import set_range, share_steps
 from edge_iqa.quantize.reconstruct import reconstruct
 

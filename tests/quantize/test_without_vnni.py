@@ -22,7 +22,8 @@ from edge_iqa.models.efficientnet_lite import LITE_MEAN, LITE_STD
 from edge_iqa.models.teacher import normalised
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.freeze import export_int8
-from edge_iqa.quantize.prepare import pixel_grid, prepare
+from edge_iqa.quantize.pixel_grid import pixel_grid
+from edge_iqa.quantize.prepare import prepare
 from edge_iqa.quantize.reconstruct import reconstruct
 
 CHANNELS, SIDE = 32, 64
