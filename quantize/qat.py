@@ -5,8 +5,7 @@ target is the float student on the very same pixels, not the teacher: what is tr
 the drift that a user sees is measured against the same reference. The logit is compared, and every feature that it is
 read from: one number per picture says too little of where rounding went wrong. Pictures are cut and changed anew each
 time (``VariedCrops``): on fixed crops HiRQA-S learnt to make up for the rounding of these, and drifted more on others.
-Rates are in steps of the integers, so
-that layers of large and of small weights move alike.
+Rates are in steps of the integers, so that layers of large and of small weights move alike.
 """
 
 from __future__ import annotations
