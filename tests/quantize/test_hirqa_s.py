@@ -17,7 +17,7 @@ from edge_iqa.backends.base import CPU_BACKENDS, backend_class
 from edge_iqa.decode import read_image
 from edge_iqa.errors import InvalidInput
 from edge_iqa.export.openvino import to_openvino
-from edge_iqa.export.qdq import round_biases, unsigned_dialect
+from edge_iqa.export.qdq import integer_pixels, round_biases, unsigned_dialect
 from edge_iqa.export.tflite import onnx_to_tflite
 from edge_iqa.models.checkpoint import import_authors_checkpoint, save_network
 from edge_iqa.models.hirqa import HIRQA_MEAN, HIRQA_STD, HiRQA
@@ -30,7 +30,8 @@ from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.distill import TeacherTargets, distill
 from edge_iqa.quantize.float_student import is_taught, make_float_student
 from edge_iqa.quantize.freeze import export_float, export_int8
-from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.pixel_grid import pixel_grid, take_exact_pixels
+from edge_iqa.quantize.prepare import fold_batch_norm, prepare
 from edge_iqa.quantize.recipe import RANDOM, WEIGHTS, FloatStage, QatStage, Recipe, read_recipe
 from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.run import plan
@@ -80,9 +81,9 @@ def network(tensors: list[NDArray[np.uint8]]) -> HiRQA:
     return made
 
 
-def _scores(network: torch.nn.Module, tensors: list[NDArray[np.uint8]]) -> list[float]:
+def _scores(network: torch.nn.Module, pixels: Normalisation, tensors: list[NDArray[np.uint8]]) -> list[float]:
     with torch.no_grad():
-        return [float(network(PIXELS(torch.from_numpy(tensor)))) for tensor in tensors]
+        return [float(network(pixels(torch.from_numpy(tensor)))) for tensor in tensors]
 
 
 def _runtime_scores(
@@ -93,26 +94,29 @@ def _runtime_scores(
         return [backend.infer(tensor) for tensor in tensors]
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["pixels rounded", "pixels exact"])
 def test_every_runtime_scores_as_the_network_does(
-    network: HiRQA, tensors: list[NDArray[np.uint8]], tmp_path: Path
+    exact: bool, network: HiRQA, tensors: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
-    expected = _scores(network, tensors)
-    assert expected == pytest.approx([0.731, 0.269], abs=0.01)
-    rounded = prepare(network)
+    assert _scores(network, PIXELS, tensors) == pytest.approx([0.731, 0.269], abs=0.01)
+    folded = fold_batch_norm(network)
+    pixels = take_exact_pixels(folded, PIXELS) if exact else PIXELS
+    expected = _scores(folded, pixels, tensors)
+    rounded = prepare(folded, pixels=pixel_grid(pixels.mean, pixels.std))
     before = {name: value.clone() for name, value in rounded.state_dict().items() if name.endswith("weight")}
-    reconstruct(rounded, [PIXELS(torch.from_numpy(tensor)) for tensor in tensors], solve=False)
+    reconstruct(rounded, [pixels(torch.from_numpy(tensor)) for tensor in tensors], solve=False)
     assert all(torch.equal(rounded.state_dict()[name], value) for name, value in before.items())
-    expected_int8 = _scores(rounded.eval(), tensors)
+    expected_int8 = _scores(rounded.eval(), pixels, tensors)
     graph = tmp_path / "graph.onnx"
-    export_float(network, network.mean, network.std, (SIDE, SIDE), graph)
+    export_float(folded, pixels.mean, pixels.std, (SIDE, SIDE), graph)
     float_graph = onnx.load(graph)
-    export_int8(rounded, network.mean, network.std, (SIDE, SIDE), graph)
+    export_int8(rounded, pixels.mean, pixels.std, (SIDE, SIDE), graph)
     unsigned = round_biases(unsigned_dialect(onnx.load(graph)))
     xml, weights = to_openvino(unsigned)
     files = {
         "model.onnx": float_graph.SerializeToString(),
         "model.tflite": onnx_to_tflite(float_graph),
-        "model.int8.u8.onnx": unsigned.SerializeToString(),
+        "model.int8.u8.onnx": integer_pixels(unsigned).SerializeToString(),
         "model.int8.tflite": onnx_to_tflite(unsigned),
         "openvino/model.xml": xml,
         "openvino/model.bin": weights,
