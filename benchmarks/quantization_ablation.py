@@ -27,9 +27,7 @@ from edge_iqa.models.synthesis import SyntheticSet, load_set
 from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.progress import track
 from edge_iqa.quantize.batches import Normalisation
-from edge_iqa.quantize.package import shorten_mantissa
-from edge_iqa.quantize.pixel_grid import take_exact_pixels
-from edge_iqa.quantize.prepare import fold_batch_norm
+from edge_iqa.quantize.package import as_stored
 from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import QatStage, read_recipe
 from edge_iqa.quantize.run import evaluation_tensors
@@ -100,11 +98,7 @@ def main() -> None:
     data = load_set(options.work / "photographs")
     float_student = STUDENTS[recipe.student]().eval()
     float_student.load_state_dict(load_file(options.work / "float.safetensors"))
-    student = fold_batch_norm(float_student)
-    pixels = Normalisation(float_student.mean, float_student.std)
-    if recipe.exact_pixels:
-        pixels = take_exact_pixels(student, pixels)
-    shorten_mantissa(student)
+    student, pixels = as_stored(float_student, exact_pixels=recipe.exact_pixels)
     tensors = evaluation_tensors(data, PreprocessSpec(recipe.height, recipe.width), options.pictures)
     reference = scores(student, pixels, tensors)
     print(f"| quantization | SROCC | mean | max | flips at {THRESHOLD} |")

@@ -25,9 +25,13 @@ from edge_iqa.export.openvino import to_openvino
 from edge_iqa.export.qdq import integer_pixels, round_biases, unsigned_dialect
 from edge_iqa.export.tflite import onnx_to_tflite
 from edge_iqa.golden import sample_tensor
+from edge_iqa.models.student import StudentNetwork
 from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.freeze import export_float, export_int8
+from edge_iqa.quantize.pixel_grid import take_exact_pixels
+from edge_iqa.quantize.prepare import fold_batch_norm
 
 GOLDEN_TOLERANCE = 0.02
 
@@ -61,6 +65,19 @@ def shorten_mantissa(network: nn.Module, bits: int = 7) -> None:
         for value in network.state_dict().values():
             if value.dtype == torch.float32:
                 value.copy_(((value.contiguous().view(torch.int32) + half) & kept).view(torch.float32))
+
+
+def as_stored(network: StudentNetwork, *, exact_pixels: bool) -> tuple[fx.GraphModule, Normalisation]:
+    """Return a copy of a float student as bundles hold it, and what it wants of pixels; drift is measured from it.
+
+    Batch norm is folded and mantissas are short. With ``exact_pixels`` it takes pixels that int8 holds as they are.
+    """
+    stored = fold_batch_norm(network)
+    pixels = Normalisation(network.mean, network.std)
+    if exact_pixels:
+        pixels = take_exact_pixels(stored, pixels)
+    shorten_mantissa(stored)
+    return stored, pixels
 
 
 def float_layers(prepared: fx.GraphModule) -> tuple[str, ...]:

@@ -21,14 +21,11 @@ from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.student import STUDENTS
 from edge_iqa.models.synthesis import VERSIONS, SyntheticSet, find_photographs, hash_files, synthesize
 from edge_iqa.preprocess import PreprocessSpec, preprocess
-from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.float_student import is_taught, make_float_student
-from edge_iqa.quantize.package import Student, float_layers, package, shorten_mantissa
-from edge_iqa.quantize.pixel_grid import take_exact_pixels
+from edge_iqa.quantize.package import Student, as_stored, float_layers, package
 from edge_iqa.quantize.precision import meet_budget
-from edge_iqa.quantize.prepare import fold_batch_norm
 from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import Recipe
 from edge_iqa.quantize.reporting import Report
@@ -82,11 +79,7 @@ def quantize(
             progress=lambda done, total: report("distorting", done, total, None),
         )
         made_float = make_float_student(recipe, data, teacher, folder, report, weights=weights)
-        stored = fold_batch_norm(made_float.network)
-        pixels = Normalisation(made_float.network.mean, made_float.network.std)
-        if recipe.exact_pixels:
-            pixels = take_exact_pixels(stored, pixels)
-        shorten_mantissa(stored)
+        stored, pixels = as_stored(made_float.network, exact_pixels=recipe.exact_pixels)
         signed = rebuilt(
             stored,
             pixels,
