@@ -1,9 +1,9 @@
 """Pixels that pass into int8 as they are.
 
 With (x - 127) / 128 the 256 values of a pixel are 256 levels of int8, and rounding changes none of them. With a mean
-and a deviation for each colour no one step fits: pixels are rounded anew, 256 values onto some 220, and a quality model
-looks for such banding. Of the twelve photographs of BIQ2021 whose scores rounding moved most in HiRQA-S, it moved them
-by .033 on average, and by .016 with the pixels alone left unrounded. So the first convolution takes over what the
+and a deviation for each colour no one step fits: pixels are rounded anew, 256 values onto some 220. The
+twelve photographs of BIQ2021 that drifted most in such a HiRQA-S did so by .033 on average, and by .016 with the pixels
+alone left unrounded. So the first convolution takes over what the
 colours have of their own; only the padding at the border is another grey then. This is ours.
 """
 

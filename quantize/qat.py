@@ -4,7 +4,7 @@
 target is the float student on the very same pixels, not the teacher: what is trained away is the rounding alone, and
 the drift that a user sees is measured against the same reference. The logit is compared, and every feature that it is
 read from: one number per picture says too little of where rounding went wrong. Pictures are cut and changed anew each
-time (``VariedCrops``): on fixed crops HiRQA-S learnt to make up for the rounding of these, and drifted more on others.
+time (``VariedCrops``); rebuilt on fixed crops, HiRQA-S drifted more on other pictures.
 Rates are in steps of the integers, so that layers of large and of small weights move alike.
 """
 
