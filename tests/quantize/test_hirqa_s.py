@@ -124,7 +124,7 @@ def test_every_runtime_scores_as_the_network_does(
     }
     for name in CPU_BACKENDS:
         assert _runtime_scores(name, "fp32", files, tensors) == pytest.approx(expected, abs=0.005), name
-        assert _runtime_scores(name, "int8", files, tensors) == pytest.approx(expected_int8, abs=0.05), name
+        assert _runtime_scores(name, "int8", files, tensors) == pytest.approx(expected_int8, abs=0.02), name
 
 
 @pytest.mark.parametrize("exact", [False, True])
