@@ -17,20 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import fx, nn
 
 from edge_iqa.benchmarks.drift import compare_scores
 from edge_iqa.models.memory import keep_freed_memory
-from edge_iqa.models.student import STUDENTS
 from edge_iqa.models.synthesis import SyntheticSet, load_set
 from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.progress import track
 from edge_iqa.quantize.batches import Normalisation
-from edge_iqa.quantize.package import as_stored
+from edge_iqa.quantize.float_student import kept_student
 from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import QatStage, read_recipe
-from edge_iqa.quantize.run import evaluation_tensors
+from edge_iqa.quantize.run import evaluation_tensors, stored_student
 
 THRESHOLD = 0.5
 # float student, what it wants of pixels, pictures, seed → fake-quantized student
@@ -96,9 +94,8 @@ def main() -> None:
     keep_freed_memory()
     recipe, _ = read_recipe(options.recipe)
     data = load_set(options.work / "photographs")
-    float_student = STUDENTS[recipe.student]().eval()
-    float_student.load_state_dict(load_file(options.work / "float.safetensors"))
-    student, pixels = as_stored(float_student, exact_pixels=recipe.exact_pixels)
+    made = kept_student(options.work, recipe.student)
+    student, pixels = stored_student(made, recipe, data, options.work, lambda *_: None)
     tensors = evaluation_tensors(data, PreprocessSpec(recipe.height, recipe.width), options.pictures)
     reference = scores(student, pixels, tensors)
     print(f"| quantization | SROCC | mean | max | flips at {THRESHOLD} |")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from edge_iqa.errors import InvalidInput
 from edge_iqa.models.checkpoint import load_network
@@ -24,6 +24,8 @@ from edge_iqa.quantize.stagewise import StagedTeacher, distill_stagewise
 from edge_iqa.quantize.teacher_pass import collect_targets
 from edge_iqa.quantize.teacher_source import TeacherSource
 from edge_iqa.quantize.varied_crops import VariedCrops
+
+_FILE = "float.safetensors"
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,9 @@ def make_float_student(
     start = recipe.start if weights is None else f"{weights.name} {hash_files([weights])}"
     taught_by = None if teacher is None else teacher.sha256
     key = f"{taught_by} {start} {recipe.float_stage!r} {recipe.seed} {data.spec!r} {data.data_sha256}"
-    path = folder / "float.safetensors"
-    stored = _read_cache(path, key, recipe.student)
-    if stored is not None:
-        return stored
+    path = folder / _FILE
+    if path.exists() and _known(path).get("made_from") == key:
+        return kept_student(folder, recipe.student)
 
     def solving(done: int, total: int) -> None:
         report("solving the head", done, total, None)
@@ -156,16 +157,18 @@ def _started(recipe: Recipe, weights: Path | None) -> StudentNetwork:
     return student.eval()
 
 
-def _read_cache(path: Path, key: str, student: str) -> FloatStudent | None:
-    if not path.exists():
-        return None
+def kept_student(folder: Path, student: str) -> FloatStudent:
+    """Return the float student that a run kept in ``folder``, its ``--work``."""
+    path = folder / _FILE
+    network = STUDENTS[student]()
+    network.load_state_dict(load_file(path))
+    known = _known(path)
+    return FloatStudent(network.eval(), known.get("made_from", ""), known.get("trained_in"))
+
+
+def _known(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as stored:
-        known = stored.metadata() or {}
-        if known.get("made_from") != key:
-            return None
-        network = STUDENTS[student]()
-        network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118 (no mapping)
-    return FloatStudent(network.eval(), key, known.get("trained_in"))
+        return stored.metadata() or {}
 
 
 def _write_cache(path: Path, made: FloatStudent) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, fx, nn
 
 from edge_iqa.errors import GraphUnsupported
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.prepare import fold_batch_norm, replace_module
+from edge_iqa.quantize.prepare import fold_batch_norm, module_at, replace_module
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "score"
@@ -106,16 +106,18 @@ class _DequantizedConv(nn.Module):
 def freeze(prepared: fx.GraphModule) -> fx.GraphModule:
     """Return a copy of a trained network from ``prepare`` that holds integers behind Q/DQ pairs.
 
-    A ReLU6 whose output is rounded becomes a ReLU: its range ends at 6 or below, and the rounding clips there.
+    A ReLU6 whose output is rounded becomes a ReLU: its range ends at 6 or below, and the rounding clips there. So does
+    a bound above zero; one on both sides is left out.
     """
     frozen = copy.deepcopy(prepared).eval()
     modules = dict(frozen.named_modules())
     for node in frozen.graph.nodes:
-        if node.op != "call_module" or not isinstance(modules[node.target], nn.ReLU6):
+        limited = module_at(modules, node)
+        if not isinstance(limited, nn.Hardtanh):
             continue
         readers = [modules.get(str(user.target)) for user in node.users]
         if all(isinstance(reader, ActivationFakeQuant) for reader in readers):
-            replace_module(frozen, str(node.target), nn.ReLU())
+            replace_module(frozen, str(node.target), nn.ReLU() if limited.min_val == 0 else nn.Identity())
     for name, module in modules.items():
         if isinstance(module, ActivationFakeQuant):
             replace_module(frozen, name, _QuantizeDequantize(module))

@@ -2,8 +2,9 @@
 
 Rounding is placed where every target expects it: on the network's input, after each convolution (after its ReLU or
 ReLU6 where one follows) and after each residual add (and its ReLU). Both inputs of an add are thereby quantized. A
-range after ReLU6 is never above 6, so that rounding also clips there. Max-pool passes its input's scale on. Pooling
-means, the head and the output stay float: a score on 256 levels would collapse.
+range after ReLU6 is never above 6, so that rounding also clips there; where activations are bounded
+(``edge_iqa.quantize.bounds``) it ends at the bound. Max-pool passes its input's scale on. Pooling means, the head and
+the output stay float: a score on 256 levels would collapse.
 """
 
 from __future__ import annotations
@@ -85,15 +86,22 @@ def prepare(
         return bool(readers) and all(type(reader) in (nn.Conv2d, SameConv2d) for reader in readers)
 
     def insert_after(
-        node: fx.Node, name: str | None = None, *, grid: PixelGrid | None = None, after_relu: bool = False
+        node: fx.Node,
+        name: str | None = None,
+        *,
+        grid: PixelGrid | None = None,
+        after_relu: bool = False,
+        bound: float | None = None,
     ) -> None:
         if only_float_reads(node):
             return
         if name is None:
             name = f"q{len(rounders)}"
+            unsigned = after_relu and not signed
+            step = None if bound is None else bound / (UNSIGNED_LEVELS if unsigned else SIGNED_LEVELS)
             rounders[name] = ActivationFakeQuant(
-                unsigned=after_relu and not signed,
-                step=None if grid is None else grid.step,
+                unsigned=unsigned,
+                step=step if grid is None else grid.step,
                 zero_point=0 if grid is None or signed else grid.zero_point,
             )
         with graph.inserting_after(node):
@@ -106,9 +114,14 @@ def prepare(
         if node.op == "placeholder":
             insert_after(node, grid=pixels)
         elif isinstance(module, nn.Conv2d) or is_sum(node):
-            users = list(node.users)
-            feeds_relu = len(users) == 1 and isinstance(module_at(modules, users[0]), nn.ReLU | nn.ReLU6)
-            insert_after(users[0] if feeds_relu else node, after_relu=feeds_relu)
+            end = activation_of(modules, node)
+            shape = None if end is None else module_at(modules, end)
+            limit = shape if isinstance(shape, nn.Hardtanh) and not isinstance(shape, nn.ReLU6) else None
+            insert_after(
+                end or node,
+                after_relu=end is not None and (limit is None or limit.min_val == 0),
+                bound=None if limit is None else float(limit.max_val),
+            )
         elif isinstance(module, nn.MaxPool2d):
             insert_after(node, owner.get(node.args[0]))
     for node in graph.nodes:
@@ -125,6 +138,13 @@ def prepare(
 def module_at(modules: Mapping[str, nn.Module], node: fx.Node) -> nn.Module | None:
     """Return which of a traced network's ``modules``, by their names, ``node`` calls; None where it calls none."""
     return modules.get(str(node.target)) if node.op == "call_module" else None
+
+
+def activation_of(modules: Mapping[str, nn.Module], node: fx.Node) -> fx.Node | None:
+    """Return the ReLU, ReLU6 or bound that alone reads ``node`` of a traced network, if there is one."""
+    (reader, *others) = node.users or [None]
+    found = None if reader is None or others else module_at(modules, reader)
+    return reader if isinstance(found, nn.ReLU | nn.Hardtanh) else None
 
 
 def is_sum(node: fx.Node) -> bool:

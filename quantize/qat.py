@@ -1,31 +1,26 @@
 """From the float student to the int8 one: layers are rebuilt one by one, then trained together.
 
-``rebuilt`` alone is post-training quantization (``edge_iqa.quantize.reconstruct``); training goes on from there. Its
-target is the float student on the very same pixels, not the teacher: what is trained away is the rounding alone, and
-the drift that a user sees is measured against the same reference. The logit is compared, and every feature that it is
-read from: one number per picture says too little of where rounding went wrong. Pictures are cut and changed anew each
-time (``VariedCrops``); rebuilt on fixed crops, HiRQA-S drifted more on other pictures.
+``rebuilt`` alone is post-training quantization (``edge_iqa.quantize.reconstruct``); training goes on from there
+(``edge_iqa.quantize.following``). Its target is the float student on the very same pixels, not the teacher: what is
+trained away is the rounding alone, and the drift that a user sees is measured against the same reference.
 Rates are in steps of the integers, so that layers of large and of small weights move alike.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from edge_iqa.models.synthesis import SyntheticSet
-from edge_iqa.models.teacher import TeacherSpec, learnt_from
-from edge_iqa.models.training_checkpoint import RunState, go_on, save_checkpoint
+from edge_iqa.models.training_checkpoint import RunState, go_on
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.fake_quantization import QuantConv2d
-from edge_iqa.quantize.head import read
+from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
 from edge_iqa.quantize.pixel_grid import pixel_grid
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
 from edge_iqa.quantize.recipe import QatStage
@@ -33,8 +28,6 @@ from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.reporting import Counted, Trained
 from edge_iqa.quantize.varied_crops import VariedCrops
 
-CHECKPOINT_EVERY = 50  # steps
-PORTION = 8  # pictures
 _PICTURES_FOR_SPREAD = 128
 _PICTURES_FOR_REACH = 128
 
@@ -53,9 +46,9 @@ def rebuilt(
 
     ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them.
     """
-    crops = _crops(data, seed)
+    crops = varied_crops(data, seed)
     prepared = _prepare(student, pixels, crops, spec, signed=signed)
-    reconstruct(prepared, _pictures(pixels, crops, spec, spec.pictures), progress, solve=spec.rebuild)
+    reconstruct(prepared, varied_pictures(pixels, crops, spec.pictures, spec.crop_size), progress, solve=spec.rebuild)
     return prepared
 
 
@@ -77,7 +70,8 @@ def train_quantized(
     """
     torch.manual_seed(seed)
     student.eval()
-    crops = _crops(data, seed)
+    crops = varied_crops(data, seed)
+    shown = partial(varied_pictures, pixels, crops, size=spec.crop_size)
     prepared = _prepare(student, pixels, crops, spec)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = [layer.weight for layer in layers]
@@ -86,27 +80,22 @@ def train_quantized(
     optimizer = torch.optim.AdamW([*groups, {"params": others}], lr=0.0, weight_decay=0.0)
     run = go_on(checkpoint, prepared, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
     if run.step == 0:
-        reconstruct(prepared, _pictures(pixels, crops, spec, spec.pictures), rebuilding, solve=spec.rebuild)
+        reconstruct(prepared, shown(spec.pictures), rebuilding, solve=spec.rebuild)
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
-    with torch.no_grad():
-        shown = _pictures(pixels, crops, spec, min(spec.pictures, _PICTURES_FOR_SPREAD))
-        spread = torch.cat([read(student, batch)[0] for batch in shown]).std(0).clamp(min=1e-3)
-    shown_in_training = _crops(data, seed + 1)
-    for step in range(run.step, spec.steps):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
-        pictures = pixels(shown_in_training.batch(step, spec.batch, spec.crop_size))
-        with torch.no_grad():
-            features, wanted = read(student, pictures)
-        rounded, logits = read(prepared, pictures)
-        loss = F.smooth_l1_loss(logits, wanted, beta=0.1)
-        loss = loss + spec.feature_weight * ((rounded - features) / spread).square().mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        progress(step + 1, spec.steps, float(loss.detach()))
-        if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == spec.steps):
-            save_checkpoint(checkpoint, prepared, optimizer, replace(run, step=step + 1))
+    in_training = varied_crops(data, seed + 1)
+    follow(
+        prepared,
+        student,
+        shown(min(spec.pictures, _PICTURES_FOR_SPREAD)),
+        lambda step: pixels(in_training.batch(step, spec.batch, spec.crop_size)),
+        optimizer,
+        rates,
+        run,
+        spec.steps,
+        progress,
+        feature_weight=spec.feature_weight,
+        checkpoint=checkpoint,
+    )
     return prepared
 
 
@@ -115,7 +104,7 @@ def _prepare(
 ) -> fx.GraphModule:
     network = fold_batch_norm(student)
     if spec.equalize:
-        equalize(network, _pictures(pixels, crops, spec, min(spec.pictures, _PICTURES_FOR_REACH)))
+        equalize(network, varied_pictures(pixels, crops, min(spec.pictures, _PICTURES_FOR_REACH), spec.crop_size))
     return prepare(
         network,
         weight_bits=spec.weight_bits,
@@ -124,12 +113,3 @@ def _prepare(
         signed=signed,
         spare_channels=spec.spare_channels,
     ).eval()
-
-
-def _crops(data: SyntheticSet, seed: int) -> VariedCrops:
-    return VariedCrops(data, learnt_from(data, TeacherSpec()), seed)
-
-
-def _pictures(pixels: Normalisation, crops: VariedCrops, spec: QatStage, count: int) -> list[Tensor]:
-    portions = range(math.ceil(count / PORTION))
-    return [pixels(crops.batch(portion, PORTION, spec.crop_size)) for portion in portions]

@@ -77,6 +77,23 @@ class FloatStage:
 
 
 @dataclass(frozen=True)
+class BoundStage:
+    """Every tensor that will be rounded ends at ``deviations`` of its own, measured on ``pictures`` training crops.
+
+    Then the float student is trained for ``steps`` of ``batch`` crops of ``crop_size`` to give what it gave before
+    (``edge_iqa.quantize.bounds``); ``learning_rate`` is in root mean squares of a layer's weights. Without
+    ``deviations`` nothing is bounded.
+    """
+
+    deviations: float | None = None
+    steps: int = 0
+    batch: int = 8
+    crop_size: int = 224
+    pictures: int = 96
+    learning_rate: float = 3e-4
+
+
+@dataclass(frozen=True)
 class QatStage:
     """Layers are rebuilt on ``pictures`` cut to ``crop_size``, then trained together for ``steps`` of ``batch``.
 
@@ -125,6 +142,7 @@ class Recipe:
     start: str = IMAGENET
     stage_scores: bool = False
     exact_pixels: bool = True
+    bound_stage: BoundStage = field(default_factory=BoundStage)
     data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=()))
 
 
@@ -196,6 +214,13 @@ def _check_stages(recipe: Recipe, name: str) -> None:
     if stage.staged_steps and (recipe.student, recipe.start) != (RESNET_STUDENT, RANDOM):
         raise InvalidInput(f"{name} has staged_steps", why=f"only {RESNET_STUDENT} from {RANDOM!r} is taught in stages")
     crops = {"qat_stage.crop_size": recipe.qat_stage.crop_size}
+    bounds = recipe.bound_stage
+    if bounds.deviations is not None:
+        if bounds.deviations < 1:
+            raise InvalidInput(f"{name} has bound_stage.deviations {bounds.deviations}", fix="choose 1 or more, as 4.5")
+        crops["bound_stage.crop_size"] = bounds.crop_size
+    elif bounds.steps:
+        raise InvalidInput(f"{name} has bound_stage.steps {bounds.steps} without deviations")
     if stage.steps:
         crops["float_stage.crop_size"] = stage.crop_size
     if stage.last_steps:

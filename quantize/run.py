@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import fx
 
 import edge_iqa
 from edge_iqa.assets import photographs_folder
@@ -21,10 +22,12 @@ from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.student import STUDENTS
 from edge_iqa.models.synthesis import VERSIONS, SyntheticSet, find_photographs, hash_files, synthesize
 from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.quantize.batches import Normalisation
+from edge_iqa.quantize.bounds import bounded
 from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
-from edge_iqa.quantize.float_student import is_taught, make_float_student
-from edge_iqa.quantize.package import Student, as_stored, float_layers, package
+from edge_iqa.quantize.float_student import FloatStudent, is_taught, make_float_student
+from edge_iqa.quantize.package import Student, as_stored, float_layers, package, shorten_mantissa
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import Recipe
@@ -79,7 +82,7 @@ def quantize(
             progress=lambda done, total: report("distorting", done, total, None),
         )
         made_float = make_float_student(recipe, data, teacher, folder, report, weights=weights)
-        stored, pixels = as_stored(made_float.network, exact_pixels=recipe.exact_pixels)
+        stored, pixels = stored_student(made_float, recipe, data, work, report)
         signed = rebuilt(
             stored,
             pixels,
@@ -98,7 +101,7 @@ def quantize(
             lambda step, total, loss: report("quantizing", step, total, loss),
             rebuilding=lambda done, total: report("rebuilding", done, total, None),
             checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
-            made_from=made_float.key,
+            made_from=f"{made_float.key} {recipe.bound_stage!r}",
         )
         spec = PreprocessSpec(recipe.height, recipe.width)
         bits = recipe.qat_stage.weight_bits
@@ -148,6 +151,28 @@ def quantize(
     return QuantizeResult(output, output.stat().st_size, met.drifts, met.kept_float, met.missed)
 
 
+def stored_student(
+    made: FloatStudent, recipe: Recipe, data: SyntheticSet, work: Path | None, report: Report
+) -> tuple[fx.GraphModule, Normalisation]:
+    """Return a float student as the bundle of ``recipe`` holds it, bounded where that says so, and its pixels' form.
+
+    ``work`` keeps where its training stands.
+    """
+    stored, pixels = as_stored(made.network, exact_pixels=recipe.exact_pixels)
+    stored = bounded(
+        stored,
+        pixels,
+        data,
+        recipe.bound_stage,
+        recipe.seed,
+        lambda step, total, loss: report("bounding", step, total, loss),
+        checkpoint=None if work is None else work / "bounds.checkpoint.safetensors",
+        made_from=made.key,
+    )
+    shorten_mantissa(stored)
+    return stored, pixels
+
+
 def golden_pictures(photographs: Sequence[Path], spec: PreprocessSpec) -> list[NDArray[np.uint8]]:
     """Return a few small pictures cut from ``photographs``, of sizes that must be resized.
 
@@ -189,6 +214,7 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
         "photographs": photographs,
         "pictures": photographs * recipe.data.crops_per_photograph * VERSIONS,
         "float_steps": recipe.float_stage.all_steps,
+        "bound_steps": recipe.bound_stage.steps,
         "qat_steps": recipe.qat_stage.steps,
         "int8_layers": len(layers),
         "float_layers": list(float_layers(prepared)),

@@ -82,17 +82,23 @@ class Conversion:
         name, activation = node.output[0], "NONE"
         users = self.graph.consumers(name)
         if len(users) == 1 and users[0].op_type in ("Relu", "Clip") and name not in self.graph.outputs:
-            name, activation = users[0].output[0], self.activation(users[0])
+            taken_in = self.activation(users[0])
+            if taken_in is not None:
+                name, activation = users[0].output[0], taken_in
         return Target(name, activation, self.quantized_by(name))
 
-    def activation(self, node: onnx.NodeProto) -> str:
-        """Return TFLite's name of a Relu, or of a Clip to 0..6; raises GraphUnsupported for another Clip."""
+    def activation(self, node: onnx.NodeProto) -> str | None:
+        """Return what TFLite calls a Relu, or a Clip to 0..6; None for another Clip."""
         if node.op_type == "Relu":
             return "RELU"
-        limits = [self.graph.optional(node, position, "limit") for position in (1, 2)]
-        if [limit and limit.real().reshape(-1).tolist() for limit in limits] != [[0.0], [6.0]]:
-            refuse(node, "of all limits, only 0 and 6 are known")
-        return "RELU6"
+        return "RELU6" if self.limits(node) == (0.0, 6.0) else None
+
+    def limits(self, clip: onnx.NodeProto) -> tuple[float, float]:
+        """Return the least and the largest value of a Clip; raises GraphUnsupported where one is missing."""
+        least, most = (self.graph.optional(clip, position, "limit") for position in (1, 2))
+        if least is None or most is None:
+            refuse(clip, "it must have both limits")
+        return float(least.real().item()), float(most.real().item())
 
     def emit(
         self,

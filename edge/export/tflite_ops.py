@@ -104,8 +104,16 @@ def unary(kind: str) -> Writer:
 
 
 def activation(conversion: Conversion, node: onnx.NodeProto) -> None:
-    """Relu, or Clip to 0..6, that no operator before it took in → RELU, RELU6, in float."""
-    unary(conversion.activation(node))(conversion, node)
+    """Relu or Clip that no operator before it took in → RELU, RELU6, or MAXIMUM and MINIMUM, in float."""
+    kind = conversion.activation(node)
+    if kind is not None:
+        unary(kind)(conversion, node)
+        return
+    least, most = conversion.limits(node)
+    x = conversion.real(conversion.value(node, 0))
+    lower, upper = (conversion.constant(np.array(limit, np.float32)) for limit in (least, most))
+    raised = conversion.derive("MAXIMUM", x, x, lower)
+    conversion.emit("MINIMUM", [raised.index, upper], node.output[0], x.axes, nonnegative=least >= 0)
 
 
 def softmax(conversion: Conversion, node: onnx.NodeProto) -> None:

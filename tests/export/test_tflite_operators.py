@@ -64,6 +64,18 @@ def test_clip_to_six_is_relu6(alone: bool) -> None:
     assert ("RELU6" in operators(content)) is alone
 
 
+@pytest.mark.parametrize(("least", "most"), [(0.0, 2.5), (-1.5, 1.0)])
+@pytest.mark.parametrize("alone", [False, True])
+def test_clip_to_other_limits_is_a_maximum_and_a_minimum(alone: bool, least: float, most: float) -> None:
+    graph = Graph()
+    x = graph.input("x", (1, 3, 8, 8))
+    y = x if alone else graph.node("Conv", x, graph.constant(np.full((4, 3, 1, 1), 5, np.float32)))
+    y = graph.node("Clip", y, graph.constant(np.float32(least)), graph.constant(np.float32(most)))
+    model = graph.model(y, (1, 3 if alone else 4, 8, 8))
+    content = assert_same(model, {"x": 9 * graph.picture((1, 3, 8, 8)) - 4}, FLOAT_TOLERANCE)
+    assert {"MAXIMUM", "MINIMUM"} <= set(operators(content))
+
+
 @pytest.mark.parametrize(("size", "padded"), [(8, True), (7, False)])
 def test_pad_operator_only_where_same_differs(size: int, padded: bool) -> None:
     graph = Graph()

@@ -26,6 +26,7 @@ from edge_iqa.models.synthesis import VERSIONS, SynthesisSpec, SyntheticSet, fin
 from edge_iqa.models.trunk_teachers import Ranker
 from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.batches import Normalisation
+from edge_iqa.quantize.bounds import put_bounds
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.distill import TeacherTargets, distill
 from edge_iqa.quantize.float_student import is_taught, make_float_student
@@ -95,13 +96,19 @@ def _runtime_scores(
         return [backend.infer(tensor) for tensor in tensors]
 
 
-@pytest.mark.parametrize("exact", [False, True], ids=["pixels rounded", "pixels exact"])
+@pytest.mark.parametrize(
+    ("exact", "deviations"),
+    [(False, None), (True, None), (True, 2.0)],
+    ids=["pixels rounded", "pixels exact", "pixels exact, bounded"],
+)
 def test_every_runtime_scores_as_the_network_does(
-    exact: bool, network: HiRQA, tensors: list[NDArray[np.uint8]], tmp_path: Path
+    exact: bool, deviations: float | None, network: HiRQA, tensors: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
     assert _scores(network, PIXELS, tensors) == pytest.approx([0.731, 0.269], abs=0.01)
     folded = fold_batch_norm(network)
     pixels = take_exact_pixels(folded, PIXELS) if exact else PIXELS
+    if deviations is not None:
+        folded = put_bounds(folded, [pixels(torch.from_numpy(tensor)) for tensor in tensors], deviations)
     expected = _scores(folded, pixels, tensors)
     rounded = prepare(folded, pixels=pixel_grid(pixels.mean, pixels.std))
     before = {name: value.clone() for name, value in rounded.state_dict().items() if name.endswith("weight")}

@@ -1,0 +1,127 @@
+"""Activations that end, in float too, where the integers will end.
+
+A range that holds the largest values rounds the usual ones coarsely, and one that does not clips what the float network
+lets through: both move the score, most of all on pictures of strong contrast and on dark, even ones. A network whose
+activations are bounded has neither: as ReLU6 does, and PACT (Choi et al., arXiv 1805.06085), which learns its bounds
+with the integers. Here they are set first, at some deviations of what each tensor holds on training pictures, and the
+float student is trained to give with them what it gave without. Then the integers clip nothing that it does not clip.
+Deviations are those of ``edge_iqa.quantize.reach``, whose training makes what lies beyond them rare. The order is ours.
+
+Bounds go where rounding goes (``edge_iqa.quantize.prepare``): after each ReLU, in its place, and after each convolution
+without one, on both sides.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from edge_iqa.models.synthesis import SyntheticSet
+from edge_iqa.models.training_checkpoint import RunState, go_on
+from edge_iqa.quantize.batches import Normalisation
+from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS
+from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
+from edge_iqa.quantize.prepare import activation_of, module_at, replace_module
+from edge_iqa.quantize.recipe import BoundStage
+from edge_iqa.quantize.reporting import Trained
+
+_LEAST_BOUND = 1e-3
+
+
+def bounded(
+    student: fx.GraphModule,
+    pixels: Normalisation,
+    data: SyntheticSet,
+    spec: BoundStage,
+    seed: int,
+    progress: Trained,
+    *,
+    checkpoint: Path | None = None,
+    made_from: str = "",
+) -> fx.GraphModule:
+    """Return a float student with bounds, trained to give what ``student`` gives; ``student`` where none are asked for.
+
+    ``student`` is traced and without batch norm, ``pixels`` what it wants of pictures. Goes on from ``checkpoint`` like
+    ``train_quantized``.
+    """
+    if spec.deviations is None:
+        return student
+    crops = varied_crops(data, seed)
+    shown = varied_pictures(pixels, crops, spec.pictures, spec.crop_size)
+    network = put_bounds(student, shown, spec.deviations)
+    parameters = [*network.parameters()]
+    rates = [spec.learning_rate * float(one.detach().square().mean().sqrt()) for one in parameters]
+    optimizer = torch.optim.AdamW([{"params": [one]} for one in parameters], lr=0.0, weight_decay=0.0)
+    run = go_on(checkpoint, network, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
+    in_training = varied_crops(data, seed + 1)
+    follow(
+        network,
+        student,
+        shown,
+        lambda step: pixels(in_training.batch(step, spec.batch, spec.crop_size)),
+        optimizer,
+        rates,
+        run,
+        spec.steps,
+        progress,
+        checkpoint=checkpoint,
+    )
+    return network
+
+
+@torch.no_grad()
+def put_bounds(student: fx.GraphModule, pictures: list[Tensor], deviations: float) -> fx.GraphModule:
+    """Return a copy of ``student`` whose rounded tensors end at that many ``deviations`` of theirs on ``pictures``.
+
+    ``pictures`` are normalised ``(N, 3, H, W)`` batches. Below zero a bound lies where int8's -128 does.
+    """
+    network = copy.deepcopy(student).eval()
+    modules = dict(network.named_modules())
+    places: dict[fx.Node, bool] = {}  # what is bounded → whether it follows a ReLU
+    for node in network.graph.nodes:
+        end = activation_of(modules, node)
+        if end is not None:
+            places[end] = type(module_at(modules, end)) is nn.ReLU
+        elif isinstance(module_at(modules, node), nn.Conv2d):
+            places[node] = False
+    places = {node: after for node, after in places.items() if not isinstance(module_at(modules, node), nn.Hardtanh)}
+    seen = _Seen(network, places)
+    for batch in pictures:
+        seen.run(batch)
+    for number, (node, after_relu) in enumerate(places.items()):
+        square = sum(seen.squares[node]) / len(pictures)
+        bound = max(deviations * math.sqrt(square * (2 if after_relu else 1)), _LEAST_BOUND)
+        if after_relu:
+            replace_module(network, str(node.target), nn.Hardtanh(0.0, bound))
+        else:
+            limit = nn.Hardtanh(-bound * (SIGNED_LEVELS + 1) / SIGNED_LEVELS, bound)
+            _insert_after(network, node, f"bound{number}", limit)
+    network.graph.lint()
+    network.recompile()
+    return network
+
+
+def _insert_after(network: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:
+    network.add_module(name, module)
+    with network.graph.inserting_after(node):
+        inserted = network.graph.call_module(name, (node,))
+    node.replace_all_uses_with(inserted, delete_user_cb=lambda user: user is not inserted)
+
+
+class _Seen(fx.Interpreter):
+    """Runs a network and keeps the mean squares of what some nodes give."""
+
+    def __init__(self, network: fx.GraphModule, places: dict[fx.Node, bool]) -> None:
+        super().__init__(network)
+        self.squares: dict[fx.Node, list[float]] = {node: [] for node in places}
+
+    def run_node(self, n: fx.Node) -> Any:
+        out = super().run_node(n)
+        if n in self.squares:
+            self.squares[n].append(float(out.square().mean()))
+        return out
