@@ -154,9 +154,9 @@ def test_a_stopped_training_ends_with_the_weights_of_an_unbroken_one(
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("quantile = 0.5", "quantile 0.5"),
-        ("steps = 3", "without a quantile"),
-        ("quantile = 0.999\ncrop_size = 30", "30"),
+        ("deviations = 0.5", "deviations 0.5"),
+        ("steps = 3", "without deviations"),
+        ("deviations = 4.0\ncrop_size = 30", "30"),
     ],
 )
 def test_bounds_that_cannot_be_are_refused(table: str, words: str, tmp_path: Path) -> None:
