@@ -51,26 +51,13 @@ def bounded(
     """
     if spec.deviations is None:
         return student
-    crops = varied_crops(data, seed)
-    shown = varied_pictures(pixels, crops, spec.pictures, spec.crop_size)
+    shown = varied_pictures(pixels, varied_crops(data, seed), spec.pictures, spec.crop_size)
     network = put_bounds(student, shown, spec.deviations)
     parameters = [*network.parameters()]
     rates = [spec.learning_rate * float(one.detach().square().mean().sqrt()) for one in parameters]
     optimizer = torch.optim.AdamW([{"params": [one]} for one in parameters], lr=0.0, weight_decay=0.0)
     run = go_on(checkpoint, network, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
-    in_training = varied_crops(data, seed + 1)
-    follow(
-        network,
-        student,
-        shown,
-        lambda step: pixels(in_training.batch(step, spec.batch, spec.crop_size)),
-        optimizer,
-        rates,
-        run,
-        spec.steps,
-        progress,
-        checkpoint=checkpoint,
-    )
+    follow(network, student, pixels, data, spec, seed, optimizer, rates, run, progress, checkpoint=checkpoint)
     return network
 
 

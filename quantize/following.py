@@ -8,9 +8,10 @@ on other pictures.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -26,35 +27,52 @@ from edge_iqa.quantize.varied_crops import VariedCrops
 
 CHECKPOINT_EVERY = 50  # steps
 PORTION = 8  # pictures
+_PICTURES_FOR_SPREAD = 128
+
+
+class Steps(Protocol):
+    """What a stage of training says of its steps; ``pictures`` is how many crops are looked at before them."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def crop_size(self) -> int: ...
+    @property
+    def pictures(self) -> int: ...
 
 
 def follow(
     network: nn.Module,
     wanted: nn.Module,
-    shown: Sequence[Tensor],
-    pictures: Callable[[int], Tensor],
+    pixels: Normalisation,
+    data: SyntheticSet,
+    spec: Steps,
+    seed: int,
     optimizer: torch.optim.Optimizer,
     rates: Sequence[float],
     run: RunState,
-    steps: int,
     progress: Trained,
     *,
     feature_weight: float = 1.0,
     checkpoint: Path | None = None,
 ) -> None:
-    """Train ``network`` from the step of ``run`` to ``steps``, in place, towards what ``wanted`` gives.
+    """Train ``network`` from the step of ``run`` to the last of ``spec``, in place, towards what ``wanted`` gives.
 
-    ``pictures`` gives the normalised batch ``(N, 3, H, W)`` of a step; ``shown`` are batches that tell how far each
-    feature varies. ``rates`` are those of the optimizer's groups; they fall to zero along a half cosine.
+    ``rates`` are those of the optimizer's groups; they fall to zero along a half cosine. Each feature counts in
+    deviations of what ``wanted`` gives on crops of ``seed``; those of training are of the next seed.
     """
-    if run.step >= steps:
+    if run.step >= spec.steps:
         return
+    shown = varied_pictures(pixels, varied_crops(data, seed), min(spec.pictures, _PICTURES_FOR_SPREAD), spec.crop_size)
     with torch.no_grad():
         spread = torch.cat([read(wanted, batch)[0] for batch in shown]).std(0).clamp(min=1e-3)
-    for step in range(run.step, steps):
+    crops = varied_crops(data, seed + 1)
+    for step in range(run.step, spec.steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-        batch = pictures(step)
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
+        batch = pixels(crops.batch(step, spec.batch, spec.crop_size))
         with torch.no_grad():
             features, logits = read(wanted, batch)
         found_features, found_logits = read(network, batch)
@@ -63,8 +81,8 @@ def follow(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        progress(step + 1, steps, float(loss.detach()))
-        if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == steps):
+        progress(step + 1, spec.steps, float(loss.detach()))
+        if checkpoint is not None and ((step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == spec.steps):
             save_checkpoint(checkpoint, network, optimizer, replace(run, step=step + 1))
 
 

@@ -8,7 +8,6 @@ Rates are in steps of the integers, so that layers of large and of small weights
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.reporting import Counted, Trained
 from edge_iqa.quantize.varied_crops import VariedCrops
 
-_PICTURES_FOR_SPREAD = 128
 _PICTURES_FOR_REACH = 128
 
 
@@ -71,7 +69,6 @@ def train_quantized(
     torch.manual_seed(seed)
     student.eval()
     crops = varied_crops(data, seed)
-    shown = partial(varied_pictures, pixels, crops, size=spec.crop_size)
     prepared = _prepare(student, pixels, crops, spec)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = [layer.weight for layer in layers]
@@ -80,18 +77,19 @@ def train_quantized(
     optimizer = torch.optim.AdamW([*groups, {"params": others}], lr=0.0, weight_decay=0.0)
     run = go_on(checkpoint, prepared, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
     if run.step == 0:
-        reconstruct(prepared, shown(spec.pictures), rebuilding, solve=spec.rebuild)
+        pictures = varied_pictures(pixels, crops, spec.pictures, spec.crop_size)
+        reconstruct(prepared, pictures, rebuilding, solve=spec.rebuild)
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
-    in_training = varied_crops(data, seed + 1)
     follow(
         prepared,
         student,
-        shown(min(spec.pictures, _PICTURES_FOR_SPREAD)),
-        lambda step: pixels(in_training.batch(step, spec.batch, spec.crop_size)),
+        pixels,
+        data,
+        spec,
+        seed,
         optimizer,
         rates,
         run,
-        spec.steps,
         progress,
         feature_weight=spec.feature_weight,
         checkpoint=checkpoint,
