@@ -26,7 +26,7 @@ from edge_iqa.models.training_checkpoint import RunState, go_on
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS
 from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
-from edge_iqa.quantize.prepare import activation_of, module_at, replace_module
+from edge_iqa.quantize.prepare import activation_of, call_after, module_at, replace_module
 from edge_iqa.quantize.recipe import BoundStage
 from edge_iqa.quantize.reporting import Trained
 
@@ -86,18 +86,12 @@ def put_bounds(student: fx.GraphModule, pictures: list[Tensor], deviations: floa
         if after_relu:
             replace_module(network, str(node.target), nn.Hardtanh(0.0, bound))
         else:
-            limit = nn.Hardtanh(-bound * (SIGNED_LEVELS + 1) / SIGNED_LEVELS, bound)
-            _insert_after(network, node, f"bound{number}", limit)
+            name = f"bound{number}"
+            network.add_module(name, nn.Hardtanh(-bound * (SIGNED_LEVELS + 1) / SIGNED_LEVELS, bound))
+            call_after(node, name)
     network.graph.lint()
     network.recompile()
     return network
-
-
-def _insert_after(network: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:
-    network.add_module(name, module)
-    with network.graph.inserting_after(node):
-        inserted = network.graph.call_module(name, (node,))
-    node.replace_all_uses_with(inserted, delete_user_cb=lambda user: user is not inserted)
 
 
 class _Seen(fx.Interpreter):

@@ -104,10 +104,7 @@ def prepare(
                 step=step if grid is None else grid.step,
                 zero_point=0 if grid is None or signed else grid.zero_point,
             )
-        with graph.inserting_after(node):
-            quantized = graph.call_module(f"activations.{name}", (node,))
-        node.replace_all_uses_with(quantized, delete_user_cb=lambda user: user is not quantized)
-        owner[quantized] = name
+        owner[call_after(node, f"activations.{name}")] = name
 
     for node in list(graph.nodes):
         module = module_at(modules, node)
@@ -138,6 +135,14 @@ def prepare(
 def module_at(modules: Mapping[str, nn.Module], node: fx.Node) -> nn.Module | None:
     """Return which of a traced network's ``modules``, by their names, ``node`` calls; None where it calls none."""
     return modules.get(str(node.target)) if node.op == "call_module" else None
+
+
+def call_after(node: fx.Node, name: str) -> fx.Node:
+    """Let all that reads ``node`` of a traced network read what the module ``name`` makes of it; return the new node."""
+    with node.graph.inserting_after(node):
+        called = node.graph.call_module(name, (node,))
+    node.replace_all_uses_with(called, delete_user_cb=lambda user: user is not called)
+    return called
 
 
 def activation_of(modules: Mapping[str, nn.Module], node: fx.Node) -> fx.Node | None:

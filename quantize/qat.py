@@ -77,8 +77,12 @@ def train_quantized(
     optimizer = torch.optim.AdamW([*groups, {"params": others}], lr=0.0, weight_decay=0.0)
     run = go_on(checkpoint, prepared, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
     if run.step == 0:
-        pictures = varied_pictures(pixels, crops, spec.pictures, spec.crop_size)
-        reconstruct(prepared, pictures, rebuilding, solve=spec.rebuild)
+        reconstruct(
+            prepared,
+            varied_pictures(pixels, crops, spec.pictures, spec.crop_size),
+            rebuilding,
+            solve=spec.rebuild,
+        )
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
     follow(
         prepared,
