@@ -14,9 +14,7 @@ without one, on both sides.
 from __future__ import annotations
 
 import copy
-import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -27,8 +25,10 @@ from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS
 from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
 from edge_iqa.quantize.prepare import activation_of, call_after, module_at, replace_module
+from edge_iqa.quantize.reach import deviation, mean_square
 from edge_iqa.quantize.recipe import BoundStage
 from edge_iqa.quantize.reporting import Trained
+from edge_iqa.quantize.watch import watch
 
 _LEAST_BOUND = 1e-3
 
@@ -77,12 +77,10 @@ def put_bounds(student: fx.GraphModule, pictures: list[Tensor], deviations: floa
         elif isinstance(module_at(modules, node), nn.Conv2d):
             places[node] = False
     places = {node: after for node, after in places.items() if not isinstance(module_at(modules, node), nn.Hardtanh)}
-    seen = _Seen(network, places)
-    for batch in pictures:
-        seen.run(batch)
+    squares = watch(network, places, pictures, mean_square)
     for number, (node, after_relu) in enumerate(places.items()):
-        square = sum(seen.squares[node]) / len(pictures)
-        bound = max(deviations * math.sqrt(square * (2 if after_relu else 1)), _LEAST_BOUND)
+        found = deviation(torch.stack(squares[node]).mean(), after_relu=after_relu)
+        bound = max(deviations * float(found), _LEAST_BOUND)
         if after_relu:
             replace_module(network, str(node.target), nn.Hardtanh(0.0, bound))
         else:
@@ -92,17 +90,3 @@ def put_bounds(student: fx.GraphModule, pictures: list[Tensor], deviations: floa
     network.graph.lint()
     network.recompile()
     return network
-
-
-class _Seen(fx.Interpreter):
-    """Runs a network and keeps the mean squares of what some nodes give."""
-
-    def __init__(self, network: fx.GraphModule, places: dict[fx.Node, bool]) -> None:
-        super().__init__(network)
-        self.squares: dict[fx.Node, list[float]] = {node: [] for node in places}
-
-    def run_node(self, n: fx.Node) -> Any:
-        out = super().run_node(n)
-        if n in self.squares:
-            self.squares[n].append(float(out.square().mean()))
-        return out

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.prepare import is_sum, module_at
+from edge_iqa.quantize.watch import watch
 
 _PICTURES_THAT_COUNT = 0.99
 _LEAST_REACH = 0.05  # of the widest channel; what reaches less far is not made larger for it
@@ -40,10 +40,8 @@ def equalize(network: fx.GraphModule, pictures: Sequence[Tensor]) -> int:
     ``network`` is traced and without batch norm; ``pictures`` are normalised ``(N, 3, H, W)`` batches.
     """
     found = _scalable(network)
-    reach: dict[fx.Node, list[Tensor]] = {node: [] for tensors in found for node in tensors.nodes}
-    watch = _Watch(network, reach)
-    for batch in pictures:
-        watch.run(batch)
+    nodes = [node for tensors in found for node in tensors.nodes]
+    reach = watch(network, nodes, pictures, lambda out: out.abs().amax((2, 3)))
     for tensors in found:
         each = torch.stack([torch.cat(reach[node]).quantile(_PICTURES_THAT_COUNT, 0) for node in tensors.nodes])
         channels = each.amax(0)
@@ -56,20 +54,6 @@ def equalize(network: fx.GraphModule, pictures: Sequence[Tensor]) -> int:
         for conv in tensors.readers:
             conv.weight.div_(factor.view(1, -1, 1, 1) if conv.groups == 1 else factor.view(-1, 1, 1, 1))
     return sum(len(tensors.writers) for tensors in found)
-
-
-class _Watch(fx.Interpreter):
-    """Runs a network and notes how far each channel of some tensors reaches in each picture, ``(N, C)``."""
-
-    def __init__(self, network: fx.GraphModule, reach: dict[fx.Node, list[Tensor]]) -> None:
-        super().__init__(network)
-        self._reach = reach
-
-    def run_node(self, n: fx.Node) -> Any:
-        out = super().run_node(n)
-        if n in self._reach:
-            self._reach[n].append(out.abs().amax((2, 3)))
-        return out
 
 
 def _scalable(network: fx.GraphModule) -> list[_Tensors]:

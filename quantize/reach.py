@@ -23,10 +23,20 @@ from edge_iqa.models.resnet import BasicBlock
 REACH = 4.5  # deviations; those of what was there before the ReLU, if it was about as often below zero as above
 
 
+def mean_square(x: Tensor) -> Tensor:
+    """Return the mean square of values of any shape, a float32 scalar tensor."""
+    return x.float().square().mean()
+
+
+def deviation(square: Tensor, *, after_relu: bool) -> Tensor:
+    """Return the deviation of values of which ``square`` is the mean square, before the ReLU where one came first."""
+    return square.mul(2.0 if after_relu else 1.0).sqrt().clamp(min=1e-6)
+
+
 def beyond(x: Tensor, *, after_relu: bool) -> Tensor:
     """Return the mean square of what values of any shape have beyond ``REACH``, in squared deviations."""
-    deviation = x.detach().float().square().mean().mul(2.0 if after_relu else 1.0).sqrt().clamp(min=1e-6)
-    return torch.relu(x.abs() * (1 / deviation) - REACH).square().mean(dtype=torch.float32)
+    found = deviation(mean_square(x.detach()), after_relu=after_relu)
+    return torch.relu(x.abs() * (1 / found) - REACH).square().mean(dtype=torch.float32)
 
 
 @contextmanager
