@@ -72,11 +72,10 @@ def put_bounds(student: fx.GraphModule, pictures: list[Tensor], deviations: floa
     places: dict[fx.Node, bool] = {}  # what is bounded → whether it follows a ReLU
     for node in network.graph.nodes:
         end = activation_of(modules, node)
-        if end is not None:
-            places[end] = type(module_at(modules, end)) is nn.ReLU
-        elif isinstance(module_at(modules, node), nn.Conv2d):
+        if end is None and isinstance(module_at(modules, node), nn.Conv2d):
             places[node] = False
-    places = {node: after for node, after in places.items() if not isinstance(module_at(modules, node), nn.Hardtanh)}
+        elif end is not None and isinstance(module_at(modules, end), nn.ReLU):
+            places[end] = True
     squares = watch(network, places, pictures, mean_square)
     for number, (node, after_relu) in enumerate(places.items()):
         found = deviation(torch.stack(squares[node]).mean(), after_relu=after_relu)

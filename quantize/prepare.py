@@ -138,7 +138,7 @@ def module_at(modules: Mapping[str, nn.Module], node: fx.Node) -> nn.Module | No
 
 
 def call_after(node: fx.Node, name: str) -> fx.Node:
-    """Let all that reads ``node`` of a traced network read what the module ``name`` makes of it; return the new node."""
+    """Put a call of the module ``name`` between ``node`` of a traced network and all that reads it, and return it."""
     with node.graph.inserting_after(node):
         called = node.graph.call_module(name, (node,))
     node.replace_all_uses_with(called, delete_user_cb=lambda user: user is not called)
