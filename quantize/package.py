@@ -67,17 +67,16 @@ def shorten_mantissa(network: nn.Module, bits: int = 7) -> None:
                 value.copy_(((value.contiguous().view(torch.int32) + half) & kept).view(torch.float32))
 
 
-def as_stored(network: StudentNetwork, *, exact_pixels: bool) -> tuple[fx.GraphModule, Normalisation]:
-    """Return a copy of a float student as bundles hold it, and what it wants of pixels; drift is measured from it.
+def folded_student(network: StudentNetwork, *, exact_pixels: bool) -> tuple[fx.GraphModule, Normalisation]:
+    """Return a traced copy of a float student without batch norm, and what it wants of pixels.
 
-    Batch norm is folded and mantissas are short. With ``exact_pixels`` it takes pixels that int8 holds as they are.
+    With ``exact_pixels`` it takes pixels that int8 holds as they are.
     """
-    stored = fold_batch_norm(network)
+    folded = fold_batch_norm(network)
     pixels = Normalisation(network.mean, network.std)
     if exact_pixels:
-        pixels = take_exact_pixels(stored, pixels)
-    shorten_mantissa(stored)
-    return stored, pixels
+        pixels = take_exact_pixels(folded, pixels)
+    return folded, pixels
 
 
 def float_layers(prepared: fx.GraphModule) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from edge_iqa.quantize.bounds import bounded
 from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
 from edge_iqa.quantize.float_student import FloatStudent, is_taught, make_float_student
-from edge_iqa.quantize.package import Student, as_stored, float_layers, package, shorten_mantissa
+from edge_iqa.quantize.package import Student, float_layers, folded_student, package, shorten_mantissa
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.qat import rebuilt, train_quantized
 from edge_iqa.quantize.recipe import Recipe
@@ -154,13 +154,13 @@ def quantize(
 def stored_student(
     made: FloatStudent, recipe: Recipe, data: SyntheticSet, work: Path | None, report: Report
 ) -> tuple[fx.GraphModule, Normalisation]:
-    """Return a float student as the bundle of ``recipe`` holds it, bounded where that says so, and its pixels' form.
+    """Return a float student as its bundle holds it, and what it wants of pixels; drift is measured from it.
 
-    ``work`` keeps where its training stands.
+    It is bounded where the recipe says so, and mantissas are short. ``work`` keeps where training with bounds stands.
     """
-    stored, pixels = as_stored(made.network, exact_pixels=recipe.exact_pixels)
+    folded, pixels = folded_student(made.network, exact_pixels=recipe.exact_pixels)
     stored = bounded(
-        stored,
+        folded,
         pixels,
         data,
         recipe.bound_stage,

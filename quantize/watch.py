@@ -11,7 +11,7 @@ from torch import Tensor, fx
 def watch(
     network: fx.GraphModule, nodes: Iterable[fx.Node], pictures: Sequence[Tensor], note: Callable[[Tensor], Tensor]
 ) -> dict[fx.Node, list[Tensor]]:
-    """Run ``network`` on batches ``(N, 3, H, W)``; return what ``note`` makes of each node's output, a value a batch."""
+    """Run ``network`` on batches ``(N, 3, H, W)``; return what ``note`` makes of each node's outputs."""
     watched = _Watch(network, nodes, note)
     for batch in pictures:
         watched.run(batch)
