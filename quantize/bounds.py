@@ -14,6 +14,7 @@ without one, on both sides.
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 
 import torch
@@ -22,12 +23,14 @@ from torch import Tensor, fx, nn
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.training_checkpoint import RunState, go_on
 from edge_iqa.quantize.batches import Normalisation
-from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS
+from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, UNSIGNED_LEVELS
 from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
-from edge_iqa.quantize.prepare import activation_of, call_after, module_at, replace_module
+from edge_iqa.quantize.places import Place, added_places, module_at, rounded_places
+from edge_iqa.quantize.prepare import call_after, replace_module
 from edge_iqa.quantize.reach import deviation, mean_square
 from edge_iqa.quantize.recipe import BoundStage
 from edge_iqa.quantize.reporting import Trained
+from edge_iqa.quantize.units import Wanted, multiples_of_one
 from edge_iqa.quantize.watch import watch
 
 _LEAST_BOUND = 1e-3
@@ -65,27 +68,35 @@ def bounded(
 def put_bounds(student: fx.GraphModule, pictures: list[Tensor], deviations: float) -> fx.GraphModule:
     """Return a copy of ``student`` whose rounded tensors end at that many ``deviations`` of theirs on ``pictures``.
 
+    Those that meet in sums end near there, where steps are whole multiples of one (``edge_iqa.quantize.units``).
     ``pictures`` are normalised ``(N, 3, H, W)`` batches. Below zero a bound lies where int8's -128 does.
     """
     network = copy.deepcopy(student).eval()
     modules = dict(network.named_modules())
-    places: dict[fx.Node, bool] = {}  # what is bounded → whether it follows a ReLU
-    for node in network.graph.nodes:
-        end = activation_of(modules, node)
-        if end is None and isinstance(module_at(modules, node), nn.Conv2d):
-            places[node] = False
-        elif end is not None and isinstance(module_at(modules, end), nn.ReLU):
-            places[end] = True
-    squares = watch(network, places, pictures, mean_square)
-    for number, (node, after_relu) in enumerate(places.items()):
-        found = deviation(torch.stack(squares[node]).mean(), after_relu=after_relu)
-        bound = max(deviations * float(found), _LEAST_BOUND)
-        if after_relu:
-            replace_module(network, str(node.target), nn.Hardtanh(0.0, bound))
+    places = rounded_places(network)
+    squares = watch(network, [place.node for place in places], pictures, mean_square)
+    bounds: dict[Place, float] = {}
+    for group in added_places(network, places):
+        wanted = []
+        for place in group:
+            found = deviation(torch.stack(squares[place.node]).mean(), after_relu=place.after_relu)
+            limit = module_at(modules, place.node)
+            most = limit.max_val if isinstance(limit, nn.Hardtanh) else math.inf
+            bound = min(max(deviations * float(found), _LEAST_BOUND), most)
+            wanted.append(Wanted(bound / _levels(place), place.summed))
+        unit, multiples = multiples_of_one(wanted)
+        bounds |= {place: _levels(place) * unit * many for place, many in zip(group, multiples, strict=True)}
+    for number, (place, bound) in enumerate(bounds.items()):
+        if place.after_relu:
+            replace_module(network, str(place.node.target), nn.Hardtanh(0.0, bound))
         else:
             name = f"bound{number}"
             network.add_module(name, nn.Hardtanh(-bound * (SIGNED_LEVELS + 1) / SIGNED_LEVELS, bound))
-            call_after(node, name)
+            call_after(place.node, name)
     network.graph.lint()
     network.recompile()
     return network
+
+
+def _levels(place: Place) -> int:
+    return UNSIGNED_LEVELS if place.after_relu else SIGNED_LEVELS

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from edge_iqa.quantize.prepare import is_sum, module_at
+from edge_iqa.quantize.places import is_sum, module_at
 from edge_iqa.quantize.watch import watch
 
 _PICTURES_THAT_COUNT = 0.99

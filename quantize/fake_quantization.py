@@ -64,10 +64,12 @@ class QuantConv2d(nn.Conv2d):
 
     Where ``input_rounder`` holds the rounding of its input, the bias is rounded too: onto the grid input scale times
     weight scale, in whose steps the engines' 32-bit accumulators count. ``float_weight`` and ``float_bias`` are what a
-    float convolution in this place would have.
+    float convolution in this place would have. Steps of weights are whole multiples of ``weight_unit``, where that is
+    above zero (``edge_iqa.quantize.exact``).
     """
 
     weight_scale: Tensor
+    weight_unit: Tensor
     float_weight: Tensor
     float_bias: Tensor
 
@@ -89,6 +91,7 @@ class QuantConv2d(nn.Conv2d):
         self.weight_max = WEIGHT_MAX[7 if paired and each > 1 and each % 2 else weight_bits]
         self.input_rounder: list[ActivationFakeQuant] = []  # in a list, so that it is not a part of this module
         self.register_buffer("weight_scale", torch.ones(conv.out_channels))
+        self.register_buffer("weight_unit", torch.zeros(()))
         with torch.no_grad():
             self.weight.copy_(conv.weight)
             assert self.bias is not None
@@ -107,13 +110,18 @@ class QuantConv2d(nn.Conv2d):
         step = weight.abs().flatten(1).amax(1) / self.weight_max
         if self.paired:
             step = torch.maximum(step, _pair_sums(weight).abs().flatten(1).amax(1) / PAIR_MAX)
-        return torch.maximum(step, step.max() * LEAST_WEIGHT_RANGE).clamp(min=1e-8 / self.weight_max)
+        step = torch.maximum(step, step.max() * LEAST_WEIGHT_RANGE).clamp(min=1e-8 / self.weight_max)
+        return torch.ceil(step / self.weight_unit) * self.weight_unit if self.weight_unit > 0 else step
 
     def integer_weight(self) -> Tensor:
         """Return the weights as the engines hold them, int8 ``(O, I, kh, kw)``."""
-        steps = self.weight.detach() / self.weight_scale.view(-1, 1, 1, 1)
-        steps = torch.clamp(torch.round(steps), -self.weight_max, self.weight_max)
-        return (steps - self._excess(steps)).to(torch.int8)
+        return self._integers().detach().to(torch.int8)
+
+    def _integers(self) -> Tensor:
+        """Return the weights in whole steps; gradients pass through the rounding, within the range."""
+        steps = torch.clamp(self.weight / self.weight_scale.view(-1, 1, 1, 1), -self.weight_max, self.weight_max)
+        rounded = torch.round(steps.detach())
+        return steps + (rounded - self._excess(rounded) - steps).detach()
 
     def _excess(self, steps: Tensor) -> Tensor:
         """Return what is to be taken off integers ``(O, I, kh, kw)`` so that no pair goes beyond: half from each."""
@@ -134,20 +142,18 @@ class QuantConv2d(nn.Conv2d):
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        zeros = torch.zeros(self.weight.shape[0], dtype=torch.int32)
-        weight = torch.fake_quantize_per_channel_affine(
-            self.weight, self.weight_scale, zeros, 0, -self.weight_max, self.weight_max
-        )
-        if self.paired:
-            scale = self.weight_scale.view(-1, 1, 1, 1)
-            weight = weight - scale * self._excess(torch.round(weight.detach() / scale))
-        bias = self.bias
+        integers, bias = self._integers(), self.bias
         assert bias is not None
-        for rounder in self.input_rounder:
-            grid = rounder.scale * self.weight_scale
-            bias = bias + (torch.round(bias / grid) * grid - bias).detach()
-        out: Tensor = self._conv_forward(self.padded(x), weight, bias)
-        return out
+        if not self.input_rounder:
+            return self._conv_forward(self.padded(x), integers * self.weight_scale.view(-1, 1, 1, 1), bias)
+        step = self.input_rounder[0].scale
+        grid = step * self.weight_scale
+        rounded = torch.round(bias.double() / grid.double()).float()  # in float32 large ones would be rounded twice
+        bias = bias / grid
+        bias = bias + (rounded - bias).detach()
+        # integers, whose sums float32 holds exactly in whatever order they are added
+        out: Tensor = self._conv_forward(self.padded(x / step), integers, None)
+        return (out + bias.view(-1, 1, 1)) * grid.view(-1, 1, 1)
 
 
 def _pair_sums(weight: Tensor) -> Tensor:

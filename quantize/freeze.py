@@ -25,7 +25,8 @@ from torch import Tensor, fx, nn
 
 from edge_iqa.errors import GraphUnsupported
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.prepare import fold_batch_norm, module_at, replace_module
+from edge_iqa.quantize.places import module_at
+from edge_iqa.quantize.prepare import fold_batch_norm, replace_module
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "score"

@@ -10,16 +10,14 @@ the output stay float: a score on 256 levels would collapse.
 from __future__ import annotations
 
 import copy
-import operator
-from collections.abc import Mapping
 
-import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, UNSIGNED_LEVELS, ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.pixel_grid import PixelGrid
+from edge_iqa.quantize.places import module_at, rounded_places
 from edge_iqa.quantize.spare_channels import share_rounding
 
 
@@ -106,19 +104,15 @@ def prepare(
             )
         owner[call_after(node, f"activations.{name}")] = name
 
+    places = {place.node: place for place in rounded_places(graph_module)}
     for node in list(graph.nodes):
         module = module_at(modules, node)
         if node.op == "placeholder":
             insert_after(node, grid=pixels)
-        elif isinstance(module, nn.Conv2d) or is_sum(node):
-            end = activation_of(modules, node)
-            shape = None if end is None else module_at(modules, end)
-            limit = shape if isinstance(shape, nn.Hardtanh) and not isinstance(shape, nn.ReLU6) else None
-            insert_after(
-                end or node,
-                after_relu=end is not None and (limit is None or limit.min_val == 0),
-                bound=None if limit is None else float(limit.max_val),
-            )
+        elif node in places:
+            bounded = isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6)
+            bound = float(module.max_val) if isinstance(module, nn.Hardtanh) and bounded else None
+            insert_after(node, after_relu=places[node].after_relu, bound=bound)
         elif isinstance(module, nn.MaxPool2d):
             insert_after(node, owner.get(node.args[0]))
     for node in graph.nodes:
@@ -132,29 +126,12 @@ def prepare(
     return graph_module
 
 
-def module_at(modules: Mapping[str, nn.Module], node: fx.Node) -> nn.Module | None:
-    """Return which of a traced network's ``modules``, by their names, ``node`` calls; None where it calls none."""
-    return modules.get(str(node.target)) if node.op == "call_module" else None
-
-
 def call_after(node: fx.Node, name: str) -> fx.Node:
     """Put a call of the module ``name`` between ``node`` of a traced network and all that reads it, and return it."""
     with node.graph.inserting_after(node):
         called = node.graph.call_module(name, (node,))
     node.replace_all_uses_with(called, delete_user_cb=lambda user: user is not called)
     return called
-
-
-def activation_of(modules: Mapping[str, nn.Module], node: fx.Node) -> fx.Node | None:
-    """Return the ReLU, ReLU6 or bound that alone reads ``node`` of a traced network, if there is one."""
-    (reader, *others) = node.users or [None]
-    found = None if reader is None or others else module_at(modules, reader)
-    return reader if isinstance(found, nn.ReLU | nn.Hardtanh) else None
-
-
-def is_sum(node: fx.Node) -> bool:
-    """Say whether a node of a traced network adds two tensors."""
-    return node.op == "call_function" and node.target in (operator.add, torch.add)
 
 
 def replace_module(root: nn.Module, name: str, module: nn.Module) -> None:

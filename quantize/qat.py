@@ -8,24 +8,26 @@ Rates are in steps of the integers, so that layers of large and of small weights
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.training_checkpoint import RunState, go_on
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.equalize import equalize
+from edge_iqa.quantize.exact import make_exact
 from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
 from edge_iqa.quantize.pixel_grid import pixel_grid
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.recipe import QatStage
 from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.reporting import Counted, Trained
-from edge_iqa.quantize.varied_crops import VariedCrops
 
 _PICTURES_FOR_REACH = 128
 
@@ -44,9 +46,10 @@ def rebuilt(
 
     ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them.
     """
-    crops = varied_crops(data, seed)
-    prepared = _prepare(student, pixels, crops, spec, signed=signed)
-    reconstruct(prepared, varied_pictures(pixels, crops, spec.pictures, spec.crop_size), progress, solve=spec.rebuild)
+    shown = varied_pictures(pixels, varied_crops(data, seed), spec.pictures, spec.crop_size)
+    prepared = _prepare(student, pixels, shown, spec, signed=signed)
+    if spec.rebuild:
+        reconstruct(prepared, shown, progress)
     return prepared
 
 
@@ -68,21 +71,16 @@ def train_quantized(
     """
     torch.manual_seed(seed)
     student.eval()
-    crops = varied_crops(data, seed)
-    prepared = _prepare(student, pixels, crops, spec)
+    shown = varied_pictures(pixels, varied_crops(data, seed), spec.pictures, spec.crop_size)
+    prepared = _prepare(student, pixels, shown, spec)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
     weights = [layer.weight for layer in layers]
     others = [parameter for parameter in prepared.parameters() if all(parameter is not weight for weight in weights)]
     groups: list[dict[str, Any]] = [{"params": [weight]} for weight in weights]
     optimizer = torch.optim.AdamW([*groups, {"params": others}], lr=0.0, weight_decay=0.0)
     run = go_on(checkpoint, prepared, optimizer, RunState(0, (), f"{made_from} {spec!r} {seed}", data.data_sha256, {}))
-    if run.step == 0:
-        reconstruct(
-            prepared,
-            varied_pictures(pixels, crops, spec.pictures, spec.crop_size),
-            rebuilding,
-            solve=spec.rebuild,
-        )
+    if run.step == 0 and spec.rebuild:
+        reconstruct(prepared, shown, rebuilding)
     rates = [spec.step_rate * float(layer.weight_scale.mean()) for layer in layers] + [spec.learning_rate]
     follow(
         prepared,
@@ -102,12 +100,12 @@ def train_quantized(
 
 
 def _prepare(
-    student: nn.Module, pixels: Normalisation, crops: VariedCrops, spec: QatStage, *, signed: bool = False
+    student: nn.Module, pixels: Normalisation, shown: Sequence[Tensor], spec: QatStage, *, signed: bool = False
 ) -> fx.GraphModule:
     network = fold_batch_norm(student)
     if spec.equalize:
-        equalize(network, varied_pictures(pixels, crops, min(spec.pictures, _PICTURES_FOR_REACH), spec.crop_size))
-    return prepare(
+        equalize(network, shown[: max(1, _PICTURES_FOR_REACH // len(shown[0]))])
+    prepared = prepare(
         network,
         weight_bits=spec.weight_bits,
         float_prefixes=spec.float_layers,
@@ -115,3 +113,7 @@ def _prepare(
         signed=signed,
         spare_channels=spec.spare_channels,
     ).eval()
+    set_ranges(prepared, shown)
+    if spec.exact_steps:
+        make_exact(prepared)
+    return prepared

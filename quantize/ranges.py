@@ -6,40 +6,25 @@ many times as far as the others (in HiRQA-S 6 of 128, 13 to 180 times the median
 them. The median keeps the faintest from weighing most. That is ours.
 
 What goes round a residual block, what comes out of it and their sum share one step, so that integers are added and the
-sum needs no rounding. With a step for each, the sum would be rounded again in every block, and runtimes would differ:
-OpenVINO leaves out the rounding of a convolution whose result is added to something, the others cannot. On one grid
-that is the same number. Where some follow a ReLU and have 255 levels above zero while others have 127, as in ResNets on
-the CPU runtimes, each keeps its step: the coarser one would serve the former badly. There OpenVINO's graph holds on to
-the rounding (``edge_iqa.export.openvino``). The shared step is ours.
+sum needs no rounding. Where some follow a ReLU and have 255 levels above zero while others have 127, as in ResNets on
+the CPU runtimes, each has a step of its own: the coarser one would serve the former badly. ``edge_iqa.quantize.exact``
+moves these onto multiples of one. The shared step is ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.prepare import is_sum, module_at
+from edge_iqa.quantize.places import added_places, module_at, rounded_places
 
 RANGE_PARTS = tuple(0.85**power for power in range(27))  # down to 1/70
 _BATCHES = 8
 _LEAST_SQUARE = 1e-12
-
-
-@torch.no_grad()
-def set_range(rounder: ActivationFakeQuant, values: Sequence[Tensor]) -> None:
-    """Set the range of ``rounder``, in place, from batches of what it will round."""
-    largest = max(float(x.abs().max()) for x in values)
-    errors = []
-    shown = values[:_BATCHES]
-    counted = picture_weights(shown)
-    for part in RANGE_PARTS:
-        rounder.largest.fill_(part * largest)
-        errors.append(sum(_error(rounder, x, weight) for x, weight in zip(shown, counted, strict=True)))
-    rounder.largest.fill_(largest * RANGE_PARTS[errors.index(min(errors))])
 
 
 def _error(rounder: ActivationFakeQuant, x: Tensor, weight: Tensor) -> float:
@@ -62,83 +47,87 @@ def _weights(squares: Sequence[Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def share_steps(prepared: fx.GraphModule, pictures: Sequence[Tensor]) -> set[ActivationFakeQuant]:
-    """Set the ranges of all tensors that are added to others, in place, and return what rounds them.
+def set_ranges(prepared: fx.GraphModule, pictures: Sequence[Tensor]) -> None:
+    """Set every range of a network from ``prepare``, in place, from what it holds in float.
 
-    ``pictures`` are normalised ``(N, 3, H, W)`` batches; some of them are run, in float. The range of pixels is left
-    alone, and so are those after a ReLU6, which clips where its range ends.
+    ``pictures`` are normalised ``(N, 3, H, W)`` batches; some of them are run. Ranges that are fixed are left alone, as
+    those of pixels and of what is bounded.
     """
-    groups = _added(prepared)
-    group_of = {rounder: group for group in groups for rounder in group}
+    groups = list(_together(prepared))
+    group_of = {node: group for group in groups for node in group}
     steps = {group: 0.0 for group in groups}
     errors = {group: [0.0] * len(RANGE_PARTS) for group in groups}
-    squares: dict[ActivationFakeQuant, list[Tensor]] = {rounder: [] for rounder in group_of}
-    counted: dict[ActivationFakeQuant, list[Tensor]] = {}
+    squares: dict[fx.Node, list[Tensor]] = {node: [] for node in group_of}
+    counted: dict[fx.Node, list[Tensor]] = {}
 
-    def widen(rounder: ActivationFakeQuant, x: Tensor) -> None:
-        group = group_of[rounder]
+    def widen(node: fx.Node, rounder: ActivationFakeQuant, x: Tensor) -> None:
+        group = group_of[node]
         steps[group] = max(steps[group], float(x.abs().max()) / rounder.levels)
-        squares[rounder].append(_mean_squares(x))
+        squares[node].append(_mean_squares(x))
 
-    def compare(rounder: ActivationFakeQuant, x: Tensor) -> None:
-        group = group_of[rounder]
-        if rounder not in counted:
-            counted[rounder] = _weights(squares[rounder])
-        weight = counted[rounder].pop(0)
+    def compare(node: fx.Node, rounder: ActivationFakeQuant, x: Tensor) -> None:
+        group = group_of[node]
+        if node not in counted:
+            counted[node] = _weights(squares[node])
+        weight = counted[node].pop(0)
         for index, part in enumerate(RANGE_PARTS):
             rounder.largest.fill_(part * steps[group] * rounder.levels)
             errors[group][index] += _error(rounder, x, weight)
 
     for look in (widen, compare):
         for batch in pictures[:_BATCHES]:
-            _Float(prepared, {rounder: look for rounder in group_of}).run(batch)
+            _Float(prepared, group_of, look).run(batch)
+    modules = dict(prepared.named_modules())
     for group in groups:
         part = RANGE_PARTS[errors[group].index(min(errors[group]))]
-        for rounder in group:
+        for node in group:
+            rounder = module_at(modules, node)
+            assert isinstance(rounder, ActivationFakeQuant)
             rounder.largest.fill_(part * steps[group] * rounder.levels)
-    return set(group_of)
 
 
 class _Float(fx.Interpreter):
-    """Runs a prepared network without rounding, and shows what the rounders in ``look`` are given."""
+    """Runs a prepared network without rounding, and shows what is given to the roundings in ``nodes``."""
 
     def __init__(
-        self, prepared: fx.GraphModule, look: dict[ActivationFakeQuant, Callable[[ActivationFakeQuant, Tensor], None]]
+        self,
+        prepared: fx.GraphModule,
+        nodes: Container[fx.Node],
+        look: Callable[[fx.Node, ActivationFakeQuant, Tensor], None],
     ) -> None:
         super().__init__(prepared)
-        self._look = look
+        self._nodes, self._look = nodes, look
 
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        module = self.fetch_attr(target)
+    def run_node(self, n: fx.Node) -> Any:
+        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        if not isinstance(module, QuantConv2d | ActivationFakeQuant):
+            return super().run_node(n)
+        given: Any = self.map_nodes_to_values(n.args, n)
         if isinstance(module, QuantConv2d):
-            return module.unrounded(*args)
-        if not isinstance(module, ActivationFakeQuant):
-            return super().call_module(target, args, kwargs)
-        if module in self._look:
-            self._look[module](module, args[0])
-        return args[0]
+            return module.unrounded(given[0])
+        if n in self._nodes:
+            self._look(n, module, given[0])
+        return given[0]
 
 
-def _added(prepared: fx.GraphModule) -> list[frozenset[ActivationFakeQuant]]:
-    """Return the sets of rounders, of one number of levels each, whose tensors meet in sums, through all blocks."""
+def _together(prepared: fx.GraphModule) -> Iterator[frozenset[fx.Node]]:
+    """Yield the roundings, as nodes, whose steps are to be found, in sets that share one."""
     modules = dict(prepared.named_modules())
-    groups: list[frozenset[ActivationFakeQuant]] = []
-    for node in prepared.graph.nodes:
-        if not is_sum(node):
-            continue
-        after = [*node.users]
-        if after and isinstance(module_at(modules, after[0]), nn.ReLU | nn.ReLU6):
-            after = [*after[0].users]
-        group: frozenset[ActivationFakeQuant] = frozenset()
-        clips = False
-        for place in (*node.all_input_nodes, *after[:1]):
-            rounder = module_at(modules, place)
-            if isinstance(rounder, ActivationFakeQuant):
-                group |= {rounder}
-                clips = clips or rounder.fixed or isinstance(module_at(modules, place.args[0]), nn.ReLU6)
-        if clips:
-            continue
-        touching = [other for other in groups if other & group]
-        groups = [other for other in groups if not other & group]
-        groups.append(group.union(*touching))
-    return [group for group in groups if len({rounder.levels for rounder in group}) == 1]
+
+    def rounding(node: fx.Node) -> fx.Node | None:
+        return next((user for user in node.users if isinstance(module_at(modules, user), ActivationFakeQuant)), None)
+
+    def levels(node: fx.Node) -> int:
+        rounder = module_at(modules, node)
+        assert isinstance(rounder, ActivationFakeQuant)
+        return 0 if rounder.fixed else rounder.levels
+
+    inputs = [[node] for node in prepared.graph.nodes if node.op == "placeholder"]
+    groups = [[place.node for place in group] for group in added_places(prepared, rounded_places(prepared))]
+    for group in [*inputs, *groups]:
+        found = [after for node in group if (after := rounding(node)) is not None]
+        open_ends = not any(isinstance(module_at(modules, node), nn.Hardtanh) for node in group)
+        if open_ends and len({levels(node) for node in found}) == 1 and levels(found[0]):
+            yield frozenset(found)
+        else:
+            yield from (frozenset({node}) for node in found if levels(node))

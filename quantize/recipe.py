@@ -98,7 +98,8 @@ class QatStage:
     """Layers are rebuilt on ``pictures`` cut to ``crop_size``, then trained together for ``steps`` of ``batch``.
 
     Without ``rebuild`` the pictures only set ranges, and weights are rounded to the nearest. With ``spare_channels``
-    dead channels share the rounding of others first; with ``equalize`` channels reach equally far before that.
+    dead channels share the rounding of others first; with ``equalize`` channels reach equally far before that. With
+    ``exact_steps`` all runtimes compute the same integers (``edge_iqa.quantize.exact``).
 
     ``step_rate`` is the learning rate of weights in steps of their integers, ``learning_rate`` that of biases and head;
     ``feature_weight`` is that of the features beside the logit. Convolutions whose names start with one of
@@ -112,6 +113,7 @@ class QatStage:
     rebuild: bool = True
     equalize: bool = True
     spare_channels: bool = True
+    exact_steps: bool = True
     step_rate: float = 5e-3
     learning_rate: float = 3e-5
     feature_weight: float = 1.0

@@ -1,12 +1,12 @@
-"""Set ranges and integer weights layer by layer, so that each layer gives what it gave before rounding.
+"""Set integer weights layer by layer, so that each layer gives what it gave before rounding.
 
 The network is walked once, on pictures, twice side by side: in float, and with everything before the present layer
 rounded already. Of each convolution the weights are solved for its float output on its rounded input (least squares,
 held to the trained weights by a small penalty), so that a layer makes up for the rounding before it. Then they are
 rounded one input after another; the inputs that are still to come take over what each leaves (GPTQ: Frantar et al.,
-arXiv 2210.17323). The bias brings the mean of every output channel back. Ranges are those of
-``edge_iqa.quantize.ranges``, and as there a picture counts less if its values reach far. That, solving on the rounded
-input, and doing so for depthwise convolutions, is ours.
+arXiv 2210.17323). The bias brings the mean of every output channel back. As in ``edge_iqa.quantize.ranges``, a picture
+counts less if its values reach far. That, solving on the rounded input, and doing so for depthwise convolutions, is
+ours.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.prepare import module_at
-from edge_iqa.quantize.ranges import picture_weights, set_range, share_steps
+from edge_iqa.quantize.places import module_at
+from edge_iqa.quantize.ranges import picture_weights
 from edge_iqa.quantize.reporting import Counted
 
 _Values: TypeAlias = dict[fx.Node, tuple[list[Any], list[Any]]]  # float and rounded, a value for each batch
@@ -51,23 +51,15 @@ class _Moments:
 
 
 @torch.no_grad()
-def reconstruct(
-    prepared: fx.GraphModule,
-    pictures: Sequence[Tensor],
-    progress: Counted = lambda *_: None,
-    *,
-    solve: bool = True,
-) -> None:
-    """Set every range and weight of a network from ``prepare``, in place.
+def reconstruct(prepared: fx.GraphModule, pictures: Sequence[Tensor], progress: Counted = lambda *_: None) -> None:
+    """Set every weight and bias of a network from ``prepare`` whose ranges are set, in place.
 
     ``pictures`` are normalised ``(N, 3, H, W)`` batches; the maps of all of them between two layers are held at a time.
-    Without ``solve`` only ranges are set: the weights stay the trained ones, rounded to the nearest.
     """
     modules = dict(prepared.named_modules())
     nodes = [node for node in prepared.graph.nodes if node.op != "output"]
     last_reader = {source: node for node in nodes for source in node.all_input_nodes}
     values: _Values = {}
-    ranged = share_steps(prepared, pictures)
     for done, node in enumerate(nodes, 1):
         module = module_at(modules, node)
         if node.op == "placeholder":
@@ -76,12 +68,8 @@ def reconstruct(
             continue
         spent = [source for source in node.all_input_nodes if last_reader[source] is node]
         wanted = [_run(prepared, node, values, 0, batch, spent) for batch in range(len(pictures))]
-        if isinstance(module, QuantConv2d) and solve:
+        if isinstance(module, QuantConv2d):
             _solve(module, _moments(module, values[node.all_input_nodes[0]][1], wanted))
-        elif isinstance(module, ActivationFakeQuant) and module not in ranged:
-            if not module.fixed:
-                set_range(module, values[node.all_input_nodes[0]][1])
-            ranged.add(module)
         values[node] = (wanted, [_run(prepared, node, values, 1, batch, spent) for batch in range(len(pictures))])
         for source in spent:
             del values[source]

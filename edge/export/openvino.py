@@ -45,7 +45,7 @@ def keep_roundings(model: onnx.ModelProto) -> onnx.ModelProto:
     result = copy.deepcopy(model)
     view = GraphView(result)
     for place, node in reversed([*enumerate(result.graph.node)]):
-        if node.op_type != "Add" or _on_one_grid(view, node):
+        if node.op_type != "Add":
             continue
         for index, name in enumerate(node.input):
             if view.pair_behind_convolution(name) is not None:
@@ -54,12 +54,3 @@ def keep_roundings(model: onnx.ModelProto) -> onnx.ModelProto:
                 node.input[index] = held
                 result.graph.node.insert(place, pool)
     return result
-
-
-def _on_one_grid(view: GraphView, add: onnx.NodeProto) -> bool:
-    after = view.consumers[add.output[0]]
-    if after and after[0].op_type == "Relu":
-        after = view.consumers[after[0].output[0]]
-    rounded = [view.producer.get(name) for name in add.input] + after
-    steps = [view.values(node.input[1]) for node in rounded if node is not None and len(node.input) > 1]
-    return len({None if step is None else step.tobytes() for step in steps}) == 1

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_iqa.bundle import default_bundle_path, read_bundle
 from edge_iqa.export.openvino import keep_roundings
 
 onnx = pytest.importorskip("onnx", reason="graphs are made with onnx")
@@ -75,10 +74,3 @@ def test_a_sum_is_of_rounded_terms() -> None:
     layers = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
     convolutions = [info for info in layers if info["layerType"].astype(str) == "Convolution"]
     assert [info["runtimePrecision"].astype(str) for info in convolutions] == ["u8", "u8"]
-
-
-def test_nothing_is_put_where_all_lies_on_one_grid() -> None:
-    one_grid = residual_block(around=0.04, branch=0.04, result=0.04)
-    assert keep_roundings(one_grid) == one_grid
-    shipped = onnx.load_from_string(read_bundle(default_bundle_path()).files["model.int8.u8.onnx"])
-    assert keep_roundings(shipped) == shipped

@@ -20,8 +20,8 @@ from edge_iqa.quantize.bounds import bounded, put_bounds
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant
 from edge_iqa.quantize.head import read
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.recipe import BoundStage, read_recipe
-from edge_iqa.quantize.reconstruct import reconstruct
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE = 64
@@ -108,7 +108,7 @@ def test_rounding_clips_nothing_that_float_does_not(
 ) -> None:
     for network, clips in ((put_bounds(student, pictures, 2.0), False), (student, True)):
         prepared = prepare(network, signed=signed).eval()
-        reconstruct(prepared, pictures, solve=False)
+        set_ranges(prepared, pictures)
         shown = _Shown(prepared, ActivationFakeQuant)
         shown.run(10 * pictures[1])
         inner = [(one, x, out) for one, x, out in shown.pairs if isinstance(one, ActivationFakeQuant)][1:]

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from edge_iqa.models.student import STUDENTS
 from edge_iqa.quantize.equalize import equalize
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.reconstruct import reconstruct
 
 
@@ -136,6 +137,7 @@ def test_rounding_costs_less() -> None:
         if equalized:
             equalize(network, pictures)
         prepared = prepare(network)
+        set_ranges(prepared, pictures)
         reconstruct(prepared, pictures)
         errors.append(float((torch.cat([prepared(batch) for batch in pictures]) - wanted).square().mean()))
     assert errors[1] < 0.6 * errors[0]

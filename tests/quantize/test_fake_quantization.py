@@ -12,6 +12,7 @@ from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.freeze import freeze
 from edge_iqa.quantize.pixel_grid import PixelGrid, pixel_grid
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.reconstruct import reconstruct
 
 
@@ -157,6 +158,7 @@ def test_only_what_follows_a_relu_is_unsigned_and_nothing_is_for_tensorrt(studen
 def test_prepared_network_trains(student: HirqaSLite) -> None:
     prepared = prepare(student)
     x = torch.randn(2, 3, 64, 64)
+    set_ranges(prepared, [x])
     reconstruct(prepared, [x])
     with torch.no_grad():
         assert (prepared(x) - student(x)).abs().max() > 1e-5
@@ -182,6 +184,7 @@ def test_layers_kept_float_are_not_rounded_and_their_border_is(student: HirqaSLi
 
 def test_bias_lies_on_the_grid_of_the_accumulator(student: HirqaSLite) -> None:
     prepared = prepare(student)
+    set_ranges(prepared, [torch.randn(1, 3, 64, 64)])
     reconstruct(prepared, [torch.randn(1, 3, 64, 64)])
     conv = prepared.get_submodule("trunk.stem.0")
     assert isinstance(conv, QuantConv2d)
@@ -213,6 +216,7 @@ def test_the_grid_of_pixels() -> None:
 def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
     prepared = prepare(student, signed=True)
     x = 100 * torch.randn(2, 3, 64, 64)
+    set_ranges(prepared, [x])
     reconstruct(prepared, [x])
     after = [
         prepared.get_submodule(str(user.target))

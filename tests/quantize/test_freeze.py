@@ -22,6 +22,7 @@ from edge_iqa.preprocess import PreprocessSpec, preprocess
 from edge_iqa.quantize.freeze import PixelInput, export_float, export_int8
 from edge_iqa.quantize.pixel_grid import pixel_grid
 from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.reconstruct import reconstruct
 
 SIZE = (128, 160)
@@ -51,6 +52,7 @@ def exported(student: HirqaSLite, tmp_path_factory: pytest.TempPathFactory) -> E
     prepared, for_tensorrt = (prepare(network, pixels=grid, signed=signed) for signed in (False, True))
     graphs = []
     for one in (prepared, for_tensorrt):
+        set_ranges(one, [pixels])
         reconstruct(one, [pixels])
         export_int8(one, network.mean, network.std, SIZE, folder / "int8.onnx")
         graphs.append(onnx.load(folder / "int8.onnx"))

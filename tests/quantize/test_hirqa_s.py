@@ -34,8 +34,8 @@ from edge_iqa.quantize.freeze import export_float, export_int8
 from edge_iqa.quantize.package import folded_student
 from edge_iqa.quantize.pixel_grid import pixel_grid, take_exact_pixels
 from edge_iqa.quantize.prepare import fold_batch_norm, prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.recipe import RANDOM, WEIGHTS, FloatStage, QatStage, Recipe, read_recipe
-from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.run import plan
 
 PIXELS = Normalisation(HIRQA_MEAN, HIRQA_STD)
@@ -112,7 +112,7 @@ def test_every_runtime_scores_as_the_network_does(
     expected = _scores(folded, pixels, tensors)
     rounded = prepare(folded, pixels=pixel_grid(pixels.mean, pixels.std))
     before = {name: value.clone() for name, value in rounded.state_dict().items() if name.endswith("weight")}
-    reconstruct(rounded, [pixels(torch.from_numpy(tensor)) for tensor in tensors], solve=False)
+    set_ranges(rounded, [pixels(torch.from_numpy(tensor)) for tensor in tensors])
     assert all(torch.equal(rounded.state_dict()[name], value) for name, value in before.items())
     expected_int8 = _scores(rounded.eval(), pixels, tensors)
     graph = tmp_path / "graph.onnx"

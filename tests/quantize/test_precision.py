@@ -17,6 +17,7 @@ from edge_iqa.quantize.budget import TargetScores, parse_budget
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.package import Student
 from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.reconstruct import reconstruct
 from edge_iqa.quantize.sensitivity import keep_float, layer_sensitivities
 
@@ -31,6 +32,7 @@ def prepared(student: HirqaSLite) -> fx.GraphModule:
     layer = result.get_submodule(BAD)
     assert isinstance(layer, QuantConv2d)
     layer.weight_max = 1
+    set_ranges(result, [torch.randn(4, 3, 64, 64) for _ in range(3)])
     reconstruct(result, [torch.randn(4, 3, 64, 64) for _ in range(3)])
     return result.eval()
 

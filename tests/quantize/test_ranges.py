@@ -8,8 +8,9 @@ from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant
 from edge_iqa.quantize.pixel_grid import PixelGrid
-from edge_iqa.quantize.prepare import is_sum, prepare
-from edge_iqa.quantize.ranges import set_range, share_steps
+from edge_iqa.quantize.places import is_sum
+from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.reconstruct import reconstruct
 
 
@@ -37,6 +38,7 @@ def _network(after: type[nn.Module] | None, blocks: int = 2) -> nn.Sequential:
 def _prepared(network: nn.Module, **options: bool) -> tuple[fx.GraphModule, list[Tensor]]:
     pictures = [torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
     prepared = prepare(network.eval(), **options)
+    set_ranges(prepared, pictures)
     reconstruct(prepared, pictures)
     return prepared, pictures
 
@@ -92,8 +94,9 @@ def test_a_picture_that_reaches_fifty_times_as_far_does_not_set_the_range_of_the
     values = torch.randn(32, 4, 16, 16, generator=torch.Generator().manual_seed(0)) ** power
     far = values.clone()
     far[5] *= 50
-    rounder = ActivationFakeQuant()
-    set_range(rounder, [far])
+    prepared = prepare(nn.Sequential(nn.Conv2d(4, 1, 1)))
+    set_ranges(prepared, [far])
+    rounder = prepared.get_submodule("activations.q0")
     lost = (rounder(values) - values).flatten(1).square().sum(1) / values.flatten(1).square().sum(1)
     assert lost.mean() < 0.02  # 0.12 and 0.38 where the squares of all pictures are added
 
@@ -104,7 +107,7 @@ def test_a_picture_that_reaches_fifty_times_as_far_does_not_set_the_step_of_sums
     steps = []
     for seen in (pictures, far):
         prepared = prepare(_network(None).eval())
-        share_steps(prepared, seen)
+        set_ranges(prepared, seen)
         steps.append(_steps(prepared)[1])
     assert steps[1] < 2 * steps[0]
 
@@ -123,5 +126,5 @@ def test_pixels_and_what_relu6_clips_keep_their_own_range() -> None:
 
     grid = PixelGrid(step=1 / 128, zero_point=-1)
     prepared = prepare(Pixels().eval(), pixels=grid)
-    reconstruct(prepared, [torch.randn(1, 3, 8, 8)])
+    set_ranges(prepared, [torch.randn(1, 3, 8, 8)])
     assert _steps(prepared)[0] == pytest.approx(grid.step)

@@ -12,6 +12,7 @@ from edge_iqa.models.efficientnet_lite import SameConv2d
 from edge_iqa.models.lite import HirqaSLite
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
 from edge_iqa.quantize.prepare import prepare
+from edge_iqa.quantize.ranges import set_ranges
 from edge_iqa.quantize.reconstruct import _moments, _solve, reconstruct
 
 
@@ -50,6 +51,7 @@ def test_a_layer_is_nearer_to_its_float_output_than_by_plain_rounding(make: Call
     with torch.no_grad():
         prepared.get_submodule("activations.q0").largest.fill_(float(seen.abs().max()))
         plain = (layer(other) - conv(other)).square().mean()
+    set_ranges(prepared, [seen[:2], seen[2:]])
     reconstruct(prepared, [seen[:2], seen[2:]])
     with torch.no_grad():
         rebuilt = (layer(other) - conv(other)).square().mean()
@@ -82,6 +84,7 @@ def test_a_long_tail_is_cut_and_a_short_one_is_not() -> None:
     tailed[0, 0, 0, 0] = 3.0
     for values, least, most in ((flat, 1.0, 1.0), (tailed, 1.0, 2.5)):
         prepared, _ = layer_of(nn.Conv2d(1, 1, 1))
+        set_ranges(prepared, [values])
         reconstruct(prepared, [values])
         rounder = prepared.get_submodule("activations.q0")
         assert isinstance(rounder, ActivationFakeQuant)
@@ -94,6 +97,7 @@ def test_a_whole_student_keeps_its_scores_and_the_way_is_told(student: HirqaSLit
     told: list[tuple[int, int]] = []
     for signed in (False, True):
         prepared = prepare(student, signed=signed)
+        set_ranges(prepared, pictures)
         reconstruct(prepared, pictures, lambda done, total: told.append((done, total)))
         with torch.no_grad():
             scores, rounded = (torch.cat([network(x) for x in pictures]) for network in (student, prepared))

@@ -24,7 +24,7 @@ from edge_iqa.quantize.fake_quantization import QuantConv2d
 from edge_iqa.quantize.freeze import export_int8
 from edge_iqa.quantize.pixel_grid import pixel_grid
 from edge_iqa.quantize.prepare import prepare
-from edge_iqa.quantize.reconstruct import reconstruct
+from edge_iqa.quantize.ranges import set_ranges
 
 CHANNELS, SIDE = 32, 64
 HELD = """
@@ -68,7 +68,7 @@ def _apart(middle: nn.Conv2d, folder: Path, *, paired: bool) -> float:
     if not paired:
         layer.paired = False
         layer.weight_scale.copy_(layer.scale_of(layer.weight))
-    reconstruct(prepared, [pixels], solve=False)
+    set_ranges(prepared, [pixels])
     export_int8(prepared, LITE_MEAN, LITE_STD, (SIDE, SIDE), folder / "net.onnx")
     xml, weights = to_openvino(round_biases(unsigned_dialect(onnx.load(folder / "net.onnx"))))
     (folder / "net.xml").write_bytes(xml)
