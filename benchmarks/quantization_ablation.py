@@ -66,6 +66,7 @@ def variants(spec: QatStage) -> Iterator[Variant]:
     )
     yield Variant("spare channels left as they are, rebuilt, not trained", alone(replace(spec, spare_channels=False)))
     yield Variant("channels not equalized, rebuilt, not trained", alone(replace(spec, equalize=False)))
+    yield Variant("steps as they are found, rebuilt, not trained", alone(replace(spec, exact_steps=False)))
     other = 7 if spec.weight_bits == 8 else 8
     yield Variant(f"{other}-bit weights, rebuilt, not trained", alone(replace(spec, weight_bits=other)))
     yield Variant("127 levels after a ReLU (TensorRT's), rebuilt, not trained", alone(spec, signed=True))

@@ -121,7 +121,7 @@ class QuantConv2d(nn.Conv2d):
         """Return the weights in whole steps; gradients pass through the rounding, within the range."""
         steps = torch.clamp(self.weight / self.weight_scale.view(-1, 1, 1, 1), -self.weight_max, self.weight_max)
         rounded = torch.round(steps.detach())
-        return steps + (rounded - self._excess(rounded) - steps).detach()
+        return rounded - self._excess(rounded) + (steps - steps.detach())
 
     def _excess(self, steps: Tensor) -> Tensor:
         """Return what is to be taken off integers ``(O, I, kh, kw)`` so that no pair goes beyond: half from each."""
@@ -144,15 +144,17 @@ class QuantConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         integers, bias = self._integers(), self.bias
         assert bias is not None
+        out: Tensor
         if not self.input_rounder:
-            return self._conv_forward(self.padded(x), integers * self.weight_scale.view(-1, 1, 1, 1), bias)
+            out = self._conv_forward(self.padded(x), integers * self.weight_scale.view(-1, 1, 1, 1), bias)
+            return out
         step = self.input_rounder[0].scale
         grid = step * self.weight_scale
         rounded = torch.round(bias.double() / grid.double()).float()  # in float32 large ones would be rounded twice
         bias = bias / grid
         bias = bias + (rounded - bias).detach()
         # integers, whose sums float32 holds exactly in whatever order they are added
-        out: Tensor = self._conv_forward(self.padded(x / step), integers, None)
+        out = self._conv_forward(self.padded(x / step), integers, None)
         return (out + bias.view(-1, 1, 1)) * grid.view(-1, 1, 1)
 
 

@@ -37,8 +37,8 @@ def keep_roundings(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a Q/DQ graph that OpenVINO computes with every rounding in it.
 
     OpenVINO adds to a convolution's result what it is added to while that is not yet rounded (its pull request 5405). A
-    max pool of one pixel passes integers on as they are, and keeps the two apart. Where all that is added lies on the
-    grid of the sum, leaving the rounding out gives the same number, and nothing is put there.
+    max pool of one pixel passes integers on as they are, and keeps the two apart. That is needed where all lie on one
+    grid too: a half above an even number goes down, and may be a half above an odd one in the sum, which goes up.
     """
     from onnx import helper
 

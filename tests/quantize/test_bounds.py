@@ -91,7 +91,7 @@ def test_bounds_lie_at_deviations_of_what_was_seen(student: fx.GraphModule, pict
     seen = _Shown(student, nn.ReLU)
     for batch in pictures:
         seen.run(batch)
-    place = "backbone.features.2"
+    place = "backbone.features.4.0.relu1"  # inside a block, so that it meets no other
     before, after = (
         torch.cat([pair[index] for pair in seen.pairs if pair[0] is student.get_submodule(place)]) for index in (1, 2)
     )
