@@ -44,7 +44,8 @@ def rebuilt(
 ) -> fx.GraphModule:
     """Return the student with ranges and integer weights set layer by layer; ``student`` itself stays as it is.
 
-    ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them.
+    ``pixels`` is what it wants of pictures. With ``signed``, all activations are as TensorRT demands them; as no other
+    runtime takes that graph, its steps need not be exact, and are finer for it.
     """
     shown = varied_pictures(pixels, varied_crops(data, seed), spec.pictures, spec.crop_size)
     prepared = _prepare(student, pixels, shown, spec, signed=signed)
@@ -114,6 +115,6 @@ def _prepare(
         spare_channels=spec.spare_channels,
     ).eval()
     set_ranges(prepared, shown)
-    if spec.exact_steps:
+    if spec.exact_steps and not signed:
         make_exact(prepared)
     return prepared
