@@ -117,6 +117,31 @@ class QuantConv2d(nn.Conv2d):
         """Return the weights as the engines hold them, int8 ``(O, I, kh, kw)``."""
         return self._integers().detach().to(torch.int8)
 
+    def rounded_bias(self) -> Tensor:
+        """Return the bias ``(O,)`` as the engines hold it; as it is where the input is not rounded."""
+        assert self.bias is not None
+        if not self.input_rounder:
+            return self.bias.detach().clone()
+        return (self._bias_steps() * self._grid()).float()
+
+    def _grid(self) -> Tensor:
+        return self.input_rounder[0].scale.double() * self.weight_scale.double()
+
+    @torch.no_grad()
+    def _bias_steps(self) -> Tensor:
+        """Return the bias in whole steps of the accumulator, float64, in which large ones are rounded once.
+
+        Where factors are exact, steps are left out that float32 does not hold: OpenVINO adds biases in it.
+        """
+        assert self.bias is not None
+        grid = self._grid()
+        steps = torch.round(self.bias.double() / grid)
+        coarse = 1
+        while self.weight_unit > 0 and (lost := (steps * grid).float().double() != steps * grid).any():
+            coarse *= 2
+            steps = torch.where(lost, torch.round(steps / coarse) * coarse, steps)
+        return steps
+
     def _integers(self) -> Tensor:
         """Return the weights in whole steps; gradients pass through the rounding, within the range."""
         steps = torch.clamp(self.weight / self.weight_scale.view(-1, 1, 1, 1), -self.weight_max, self.weight_max)
@@ -150,9 +175,7 @@ class QuantConv2d(nn.Conv2d):
             return out
         step = self.input_rounder[0].scale
         grid = step * self.weight_scale
-        rounded = torch.round(bias.double() / grid.double()).float()  # in float32 large ones would be rounded twice
-        bias = bias / grid
-        bias = bias + (rounded - bias).detach()
+        bias = self._bias_steps().float() + (bias - bias.detach()) / grid
         # integers, whose sums float32 holds exactly in whatever order they are added
         out = self._conv_forward(self.padded(x / step), integers, None)
         return (out + bias.view(-1, 1, 1)) * grid.view(-1, 1, 1)

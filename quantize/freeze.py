@@ -89,11 +89,10 @@ class _DequantizedConv(nn.Module):
         self.padding = (int(conv.padding[0]), int(conv.padding[1]))
         self.dilation, self.groups = conv.dilation, conv.groups
         self.limit = conv.weight_max
-        assert conv.bias is not None
         self.register_buffer("weight", conv.integer_weight())
         self.register_buffer("scale", conv.weight_scale.detach().clone())
         self.register_buffer("zero_point", torch.zeros_like(conv.weight_scale, dtype=torch.int64))
-        self.register_buffer("bias", conv.bias.detach().clone())
+        self.register_buffer("bias", conv.rounded_bias())
 
     def forward(self, x: Tensor) -> Tensor:
         if any(self.same_padding):

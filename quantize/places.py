@@ -77,3 +77,8 @@ def place_before(modules: Mapping[str, nn.Module], places: Mapping[fx.Node, obje
             return None
         node = node.all_input_nodes[0]
     return node
+
+
+def rounding_after(modules: Mapping[str, nn.Module], node: fx.Node) -> fx.Node | None:
+    """Return the call that rounds what ``node`` of a prepared network gives, if there is one."""
+    return next((user for user in node.users if isinstance(module_at(modules, user), ActivationFakeQuant)), None)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant, QuantConv2d
-from edge_iqa.quantize.places import added_places, module_at, rounded_places
+from edge_iqa.quantize.places import added_places, module_at, rounded_places, rounding_after
 
 RANGE_PARTS = tuple(0.85**power for power in range(27))  # down to 1/70
 _BATCHES = 8
@@ -76,7 +76,7 @@ def set_ranges(prepared: fx.GraphModule, pictures: Sequence[Tensor]) -> None:
 
     for look in (widen, compare):
         for batch in pictures[:_BATCHES]:
-            _Float(prepared, group_of, look).run(batch)
+            Unrounded(prepared, group_of, look).run(batch)
     modules = dict(prepared.named_modules())
     for group in groups:
         part = RANGE_PARTS[errors[group].index(min(errors[group]))]
@@ -86,14 +86,14 @@ def set_ranges(prepared: fx.GraphModule, pictures: Sequence[Tensor]) -> None:
             rounder.largest.fill_(part * steps[group] * rounder.levels)
 
 
-class _Float(fx.Interpreter):
+class Unrounded(fx.Interpreter):
     """Runs a prepared network without rounding, and shows what is given to the roundings in ``nodes``."""
 
     def __init__(
         self,
         prepared: fx.GraphModule,
-        nodes: Container[fx.Node],
-        look: Callable[[fx.Node, ActivationFakeQuant, Tensor], None],
+        nodes: Container[fx.Node] = (),
+        look: Callable[[fx.Node, ActivationFakeQuant, Tensor], None] = lambda *_: None,
     ) -> None:
         super().__init__(prepared)
         self._nodes, self._look = nodes, look
@@ -114,9 +114,6 @@ def _together(prepared: fx.GraphModule) -> Iterator[frozenset[fx.Node]]:
     """Yield the roundings, as nodes, whose steps are to be found, in sets that share one."""
     modules = dict(prepared.named_modules())
 
-    def rounding(node: fx.Node) -> fx.Node | None:
-        return next((user for user in node.users if isinstance(module_at(modules, user), ActivationFakeQuant)), None)
-
     def levels(node: fx.Node) -> int:
         rounder = module_at(modules, node)
         assert isinstance(rounder, ActivationFakeQuant)
@@ -125,7 +122,7 @@ def _together(prepared: fx.GraphModule) -> Iterator[frozenset[fx.Node]]:
     inputs = [[node] for node in prepared.graph.nodes if node.op == "placeholder"]
     groups = [[place.node for place in group] for group in added_places(prepared, rounded_places(prepared))]
     for group in [*inputs, *groups]:
-        found = [after for node in group if (after := rounding(node)) is not None]
+        found = [after for node in group if (after := rounding_after(modules, node)) is not None]
         open_ends = not any(isinstance(module_at(modules, node), nn.Hardtanh) for node in group)
         if open_ends and len({levels(node) for node in found}) == 1 and levels(found[0]):
             yield frozenset(found)

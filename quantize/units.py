@@ -19,11 +19,10 @@ _ROUNDED_SUM = 0.05  # what a sum that must be rounded counts, in squared octave
 
 @dataclass(frozen=True)
 class Wanted:
-    """The step that a tensor should have, whether it is a sum, and whether no shorter step will do."""
+    """The step that a tensor should have, and whether it is a sum."""
 
     step: float
     summed: bool
-    at_least: bool = False
 
 
 def multiples_of_one(wanted: Sequence[Wanted]) -> tuple[float, list[int]]:
@@ -46,8 +45,7 @@ def multiples_of_one(wanted: Sequence[Wanted]) -> tuple[float, list[int]]:
 
     def best_unit(multiples: Sequence[int]) -> float:
         octaves = [math.log2(one.step / multiple) for one, multiple in zip(wanted, multiples, strict=True)]
-        needed = [octave for octave, one in zip(octaves, wanted, strict=True) if one.at_least]
-        unit: float = 2 ** max([sum(octaves) / len(wanted), *needed])
+        unit: float = 2 ** (sum(octaves) / len(octaves))
         return unit
 
     best: tuple[float, float, list[int]] | None = None

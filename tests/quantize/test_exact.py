@@ -30,7 +30,7 @@ from edge_iqa.quantize.package import folded_student
 from edge_iqa.quantize.pixel_grid import pixel_grid
 from edge_iqa.quantize.places import is_sum, module_at
 from edge_iqa.quantize.prepare import prepare
-from edge_iqa.quantize.ranges import set_ranges
+from edge_iqa.quantize.ranges import Unrounded, set_ranges
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE = 96
@@ -46,8 +46,8 @@ class Case:
     tensors: list[NDArray[np.uint8]]
     batches: list[Tensor]
 
-    def prepared(self, *, signed: bool = False, exact: bool = True) -> fx.GraphModule:
-        result = prepare(self.network, pixels=pixel_grid(self.pixels.mean, self.pixels.std), signed=signed).eval()
+    def prepared(self, *, exact: bool = True) -> fx.GraphModule:
+        result = prepare(self.network, pixels=pixel_grid(self.pixels.mean, self.pixels.std)).eval()
         set_ranges(result, self.batches)
         if exact:
             assert make_exact(result) > 20
@@ -73,37 +73,21 @@ def case(request: pytest.FixtureRequest, student: HirqaSLite) -> Case:
     return Case(network, pixels, tensors, batches)
 
 
-class _Unrounded(fx.Interpreter):
-    """Runs a prepared network without any rounding."""
-
-    def call_module(self, target, args, kwargs):  # type: ignore[no-untyped-def]
-        module = self.fetch_attr(target)
-        if isinstance(module, QuantConv2d):
-            return module.unrounded(args[0])
-        return args[0] if isinstance(module, ActivationFakeQuant) else super().call_module(target, args, kwargs)
-
-
-@pytest.mark.parametrize("signed", [False, True])
 @torch.no_grad()
-def test_without_rounding_the_network_gives_what_it_gave(case: Case, signed: bool) -> None:
-    before, after = (case.prepared(signed=signed, exact=exact) for exact in (False, True))
+def test_without_rounding_the_network_gives_what_it_gave(case: Case) -> None:
+    before, after = (case.prepared(exact=exact) for exact in (False, True))
     head = {network: network.get_submodule("fc.0") for network in (before, after)}
     read: dict[nn.Module, Tensor] = {}
     for network, layer in head.items():
         layer.register_forward_pre_hook(lambda _, given, network=network: read.update({network: given[0]}))
-    limited = any(type(module) is nn.Hardtanh for module in case.network.modules())
-    moved = limited and signed  # bounds lie where the other graph's steps do, and move with those of this one
     for batch in case.batches[:2]:
-        found, wanted = (_Unrounded(network).run(batch) for network in (after, before))
-        assert torch.allclose(found, wanted, atol=1e-2 if moved else 1e-5)
-        assert torch.allclose(
-            read[after], read[before], atol=5e-3 if moved else 1e-4
-        )  # in the units of the float network
+        found, wanted = (Unrounded(network).run(batch) for network in (after, before))
+        assert torch.allclose(found, wanted, atol=1e-5)
+        assert torch.allclose(read[after], read[before], atol=1e-4)  # in the units of the float network
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_steps_are_powers_of_two_and_sums_odd_multiples(case: Case, signed: bool) -> None:
-    prepared = case.prepared(signed=signed)
+def test_steps_are_powers_of_two_and_sums_odd_multiples(case: Case) -> None:
+    prepared = case.prepared()
     modules = dict(prepared.named_modules())
     odd = 0
     for node in prepared.graph.nodes:
@@ -119,9 +103,8 @@ def test_steps_are_powers_of_two_and_sums_odd_multiples(case: Case, signed: bool
     assert odd < 10
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_factors_have_no_more_places_than_float32_holds(case: Case, signed: bool) -> None:
-    prepared = case.prepared(signed=signed)
+def test_factors_have_no_more_places_than_float32_holds(case: Case) -> None:
+    prepared = case.prepared()
     modules = dict(prepared.named_modules())
     coarser = []
     for node in prepared.graph.nodes:
@@ -194,3 +177,19 @@ def test_what_something_else_reads_stays_as_it_is() -> None:
     assert kept == [True, False, True]  # the input, what is between the layers, and what is squared
     assert torch.equal(prepared.get_parameter("fc.weight"), weight)
     assert not any(isinstance(module, InFloatUnits) for module in prepared.modules())
+
+
+@torch.no_grad()
+def test_biases_are_whole_steps_in_float32_too(case: Case) -> None:
+    layers = [module for module in case.prepared().modules() if isinstance(module, QuantConv2d)]
+    lost = 0
+    for layer in layers:
+        grid = layer.input_rounder[0].scale.double() * layer.weight_scale.double()
+        places = (layer.weight_scale / layer.weight_unit).double()
+        steps = (1.07 * 2**24 / places).floor() // 2 * 2 + 1  # odd ones, beyond what float32 holds
+        layer.bias.copy_(steps * grid)
+        held = layer.rounded_bias().double() / grid
+        assert torch.equal(held, held.round())
+        assert (held - steps).abs().max() <= 8
+        lost += int(((steps * grid).float().double() != steps * grid).sum())
+    assert lost > 0  # rounded to the nearest step alone

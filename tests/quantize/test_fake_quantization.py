@@ -235,12 +235,27 @@ def test_a_range_after_relu6_ends_at_six(student: HirqaSLite) -> None:
             out = network.get_submodule(name)(out)
         return out
 
-    stem = prepared.get_submodule("trunk.stem.0")
-    assert isinstance(stem, QuantConv2d)
-    stem.input_rounder = []  # biases are rounded after freezing
     first = prepared.get_submodule("activations.q1")
     assert isinstance(first, ActivationFakeQuant)
     with torch.no_grad():
         clipped = first_layer(frozen)
         assert float(clipped.max()) == pytest.approx(float(first.largest))
         assert float((clipped - first_layer(prepared)).abs().max()) < 1e-5
+
+
+def test_weights_of_pairs_that_are_brought_back_are_whole() -> None:
+    torch.manual_seed(0)
+    layer = QuantConv2d(nn.Conv2d(64, 64, 3))
+    with torch.no_grad():
+        layer.weight.mul_(1.4)  # trained away from the step they were given
+    scale = layer.weight_scale.view(-1, 1, 1, 1)
+    steps = (layer.weight / scale).detach().round().clamp(-127, 127)
+    sums = steps[:, 0::2] + steps[:, 1::2]
+    integers = layer.integer_weight().float()
+    pairs = integers[:, 0::2] + integers[:, 1::2]
+    assert (sums.abs() > 128).sum() > 100
+    assert torch.equal(pairs, sums.clamp(-128, 128))
+    with torch.no_grad():
+        x = torch.eye(64).view(64, 64, 1, 1).expand(-1, -1, 3, 3)[:, :, :, :].contiguous()
+        out = layer(x) - layer(torch.zeros_like(x))
+    assert torch.allclose(out.flatten(1), (integers * scale).sum((2, 3)).T, atol=1e-4)

@@ -32,11 +32,3 @@ def test_a_sum_is_left_unrounded_where_that_costs_little() -> None:
     assert multiples_of_one(near)[1] == [1, 1]
     far = [Wanted(0.01, False), Wanted(0.03, True)]
     assert multiples_of_one(far)[1][1] > 1
-
-
-def test_a_step_that_must_not_be_shorter_is_not() -> None:
-    for at_least in (False, True):
-        wanted = [Wanted(0.01, False), Wanted(0.012, True, at_least)]
-        unit, multiples = multiples_of_one(wanted)
-        shortest = min(unit * many / one.step for many, one in zip(multiples[1:], wanted[1:], strict=True))
-        assert (shortest >= 1 - 1e-9) is at_least
