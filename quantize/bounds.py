@@ -22,6 +22,7 @@ from torch import Tensor, fx, nn
 
 from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.models.training_checkpoint import RunState, go_on
+from edge_iqa.quantize.attention import soften
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.fake_quantization import SIGNED_LEVELS, UNSIGNED_LEVELS
 from edge_iqa.quantize.following import follow, varied_crops, varied_pictures
@@ -56,6 +57,8 @@ def bounded(
         return student
     shown = varied_pictures(pixels, varied_crops(data, seed), spec.pictures, spec.crop_size)
     network = put_bounds(student, shown, spec.deviations)
+    if spec.attention_deviation is not None:
+        soften(network, shown, spec.attention_deviation)
     parameters = [*network.parameters()]
     rates = [spec.learning_rate * float(one.detach().square().mean().sqrt()) for one in parameters]
     optimizer = torch.optim.AdamW([{"params": [one]} for one in parameters], lr=0.0, weight_decay=0.0)

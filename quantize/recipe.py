@@ -81,11 +81,13 @@ class BoundStage:
     """Every tensor that will be rounded ends at ``deviations`` of its own, measured on ``pictures`` training crops.
 
     Then the float student is trained for ``steps`` of ``batch`` crops of ``crop_size`` to give what it gave before
-    (``edge_iqa.quantize.bounds``); ``learning_rate`` is in root mean squares of a layer's weights. Without
-    ``deviations`` nothing is bounded.
+    (``edge_iqa.quantize.bounds``); ``learning_rate`` is in root mean squares of a layer's weights. With
+    ``attention_deviation`` attention is softened first to logits that deviate by no more
+    (``edge_iqa.quantize.attention``). Without ``deviations`` nothing is bounded, and none is.
     """
 
     deviations: float | None = None
+    attention_deviation: float | None = None
     steps: int = 0
     batch: int = 8
     crop_size: int = 224
@@ -221,8 +223,11 @@ def _check_stages(recipe: Recipe, name: str) -> None:
         if bounds.deviations < 1:
             raise InvalidInput(f"{name} has bound_stage.deviations {bounds.deviations}", fix="choose 1 or more, as 4.5")
         crops["bound_stage.crop_size"] = bounds.crop_size
-    elif bounds.steps:
-        raise InvalidInput(f"{name} has bound_stage.steps {bounds.steps} without deviations")
+        if bounds.attention_deviation is not None and bounds.attention_deviation <= 0:
+            raise InvalidInput(f"{name} has bound_stage.attention_deviation {bounds.attention_deviation}", fix="as 6")
+    elif bounds.steps or bounds.attention_deviation is not None:
+        key = "attention_deviation" if not bounds.steps else "steps"
+        raise InvalidInput(f"{name} has bound_stage.{key} {getattr(bounds, key)} without deviations")
     if stage.steps:
         crops["float_stage.crop_size"] = stage.crop_size
     if stage.last_steps:

@@ -157,6 +157,8 @@ def test_a_stopped_training_ends_with_the_weights_of_an_unbroken_one(
         ("deviations = 0.5", "deviations 0.5"),
         ("steps = 3", "without deviations"),
         ("deviations = 4.0\ncrop_size = 30", "30"),
+        ("deviations = 4.0\nattention_deviation = 0.0", "attention_deviation 0.0"),
+        ("attention_deviation = 6.0", "attention_deviation 6.0 without deviations"),
     ],
 )
 def test_bounds_that_cannot_be_are_refused(table: str, words: str, tmp_path: Path) -> None:
