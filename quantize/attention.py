@@ -1,10 +1,10 @@
 """Attention that does not hang on one position: what rounding moves in its logits must not choose another.
 
 Where a head's logits lie tens of deviations apart, the softmax gives all its weight to one position, and a small change
-of two logits that are near each other gives it to the other. The pool of the shipped HiRQA-S read 1.2 positions of 192
-that way (the inverse of the summed squares of its weights), its heads' logits deviated by 9 to 43 over positions, and
-of the twelve pictures that drifted most in int8 eleven did so by a different choice: .066 of the logit (root mean
-square) came from the weights of positions, .007 from what was read there.
+of two logits that are near each other gives it to the other. The pool of a HiRQA-S without this read 1.2 positions of
+192 (one over the summed squares of its weights), its heads' logits deviated by 9 to 43 over positions, and on the
+twelve pictures that drifted most in int8 the weights of positions moved the logit by .066 (root mean square), what was
+read there by .007.
 
 A head whose logits deviate by more is scaled down, in float, by its query; the training that follows bounds
 (``edge_iqa.quantize.bounds``) brings back what that took. A temperature for attention is known from distillation; that
