@@ -1,9 +1,11 @@
 """How far activations reach before they are clipped, and one step for tensors that are added.
 
-A range is the part of a tensor's largest value that rounds with the least square error. Pictures count alike, but for
-those that reach far: an error counts by 1 / (the picture's own mean square + the median of them all). A few that reach
-many times as far as the others (in HiRQA-S 6 of 128, 13 to 180 times the median) would else set the step for all of
-them. The median keeps the faintest from weighing most. That is ours.
+A range is the part of a tensor's largest value that rounds with the least square error. What it clips counts four times
+as much: rounding errors fall to both sides and average out over the positions whose means the head reads, what is cut
+off has one sign. Pictures count alike, but for those that reach far: an error counts by 1 / (the picture's own mean
+square + the median of them all). A few that reach many times as far as the others (in HiRQA-S 6 of 128, 13 to 180
+times the median) would else set the step for all of them. The median keeps the faintest from weighing most. Both are
+ours.
 
 What goes round a residual block, what comes out of it and their sum share one step, so that integers are added and the
 sum needs no rounding. Where some follow a ReLU and have 255 levels above zero while others have 127, as in ResNets on

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
+from edge_iqa.quantize import ranges
 from edge_iqa.quantize.fake_quantization import ActivationFakeQuant
 from edge_iqa.quantize.pixel_grid import PixelGrid
 from edge_iqa.quantize.places import is_sum
@@ -98,7 +99,7 @@ def test_a_picture_that_reaches_fifty_times_as_far_does_not_set_the_range_of_the
     set_ranges(prepared, [far])
     rounder = prepared.get_submodule("activations.q0")
     lost = (rounder(values) - values).flatten(1).square().sum(1) / values.flatten(1).square().sum(1)
-    assert lost.mean() < 0.02  # 0.12 and 0.38 where the squares of all pictures are added
+    assert lost.mean() < 0.05  # 0.17 and 0.38 where the squares of all pictures are added
 
 
 def test_a_picture_that_reaches_fifty_times_as_far_does_not_set_the_step_of_sums() -> None:
@@ -128,3 +129,17 @@ def test_pixels_and_what_relu6_clips_keep_their_own_range() -> None:
     prepared = prepare(Pixels().eval(), pixels=grid)
     set_ranges(prepared, [torch.randn(1, 3, 8, 8)])
     assert _steps(prepared)[0] == pytest.approx(grid.step)
+
+
+def test_what_is_clipped_counts_more_than_what_is_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.randn(16, 4, 16, 16, generator=torch.Generator().manual_seed(0)) ** 3
+    clipped = []
+    for counts in (1.0, ranges.CLIPPED_COUNTS):
+        monkeypatch.setattr(ranges, "CLIPPED_COUNTS", counts)
+        prepared = prepare(nn.Sequential(nn.Conv2d(4, 1, 1)))
+        set_ranges(prepared, [values])
+        rounder = prepared.get_submodule("activations.q0")
+        assert isinstance(rounder, ActivationFakeQuant)
+        clipped.append(float(((rounder(values) - values).abs() > rounder.scale).float().mean()))
+    assert clipped[0] > 0
+    assert clipped[1] < 0.8 * clipped[0]
