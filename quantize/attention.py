@@ -22,13 +22,12 @@ from edge_iqa.quantize.watch import watch
 
 
 @torch.no_grad()
-def soften(network: fx.GraphModule, pictures: Sequence[Tensor], deviation: float) -> int:
-    """Scale queries, in place, until no head's logits deviate by more than that over positions; return how many did.
+def soften(network: fx.GraphModule, pictures: Sequence[Tensor], deviation: float) -> None:
+    """Scale queries, in place, until no head's logits deviate by more than that over positions.
 
     ``network`` is traced; deviations are means over ``pictures``, normalised ``(N, 3, H, W)`` batches. A network
     without attention stays as it is.
     """
-    scaled = 0
     for softmax in [node for node in network.graph.nodes if node.target is torch.softmax]:
         logits = softmax.all_input_nodes[0]
         found = torch.cat(watch(network, [logits], pictures, _over_positions)[logits]).mean(0)
@@ -36,8 +35,6 @@ def soften(network: fx.GraphModule, pictures: Sequence[Tensor], deviation: float
         query = _query(network, logits)
         query.weight.view(len(factor), -1).mul_(factor[:, None])
         query.bias.view(len(factor), -1).mul_(factor[:, None])
-        scaled += int((factor < 1).sum())
-    return scaled
 
 
 def _over_positions(logits: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class BoundStage:
     Then the float student is trained for ``steps`` of ``batch`` crops of ``crop_size`` to give what it gave before
     (``edge_iqa.quantize.bounds``); ``learning_rate`` is in root mean squares of a layer's weights. With
     ``attention_deviation`` attention is softened first to logits that deviate by no more
-    (``edge_iqa.quantize.attention``). Without ``deviations`` nothing is bounded, and none is.
+    (``edge_iqa.quantize.attention``). Without ``deviations`` nothing is bounded, and steps or softening are refused.
     """
 
     deviations: float | None = None
@@ -224,10 +224,14 @@ def _check_stages(recipe: Recipe, name: str) -> None:
             raise InvalidInput(f"{name} has bound_stage.deviations {bounds.deviations}", fix="choose 1 or more, as 4.5")
         crops["bound_stage.crop_size"] = bounds.crop_size
         if bounds.attention_deviation is not None and bounds.attention_deviation <= 0:
-            raise InvalidInput(f"{name} has bound_stage.attention_deviation {bounds.attention_deviation}", fix="as 6")
-    elif bounds.steps or bounds.attention_deviation is not None:
-        key = "attention_deviation" if not bounds.steps else "steps"
-        raise InvalidInput(f"{name} has bound_stage.{key} {getattr(bounds, key)} without deviations")
+            raise InvalidInput(
+                f"{name} has bound_stage.attention_deviation {bounds.attention_deviation}",
+                fix="choose more than 0, as 6.0",
+            )
+    else:
+        for key in ("steps", "attention_deviation"):
+            if getattr(bounds, key):
+                raise InvalidInput(f"{name} has bound_stage.{key} {getattr(bounds, key)} without deviations")
     if stage.steps:
         crops["float_stage.crop_size"] = stage.crop_size
     if stage.last_steps:

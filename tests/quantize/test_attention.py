@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.models.hirqa import HEADS, HIRQA_MEAN, HIRQA_STD, HiRQA
 from edge_iqa.models.lite import HirqaSLite
-from edge_iqa.models.synthesis import VERSIONS, SynthesisSpec, SyntheticSet
+from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.quantize.attention import soften
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.bounds import bounded
@@ -19,7 +18,7 @@ from edge_iqa.quantize.prepare import fold_batch_norm
 from edge_iqa.quantize.recipe import BoundStage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SIDE = 96
+SIDE = 64
 SHARP_HEADS = 5
 
 
@@ -77,7 +76,7 @@ def positions(network: fx.GraphModule, batch: Tensor) -> Tensor:
 @torch.no_grad()
 def test_heads_whose_logits_lie_far_apart_are_softened(student: fx.GraphModule, pictures: list[Tensor]) -> None:
     before = positions(student, pictures[0])
-    assert soften(student, pictures, 4.0) == SHARP_HEADS
+    soften(student, pictures, 4.0)
     found = deviations(student, pictures)
     assert found[:SHARP_HEADS].numpy() == pytest.approx(4.0, rel=1e-3)
     assert found[SHARP_HEADS:].numpy() == pytest.approx(1.0, rel=1e-3)
@@ -90,19 +89,18 @@ def test_heads_whose_logits_lie_far_apart_are_softened(student: fx.GraphModule, 
 def test_what_needs_no_softening_stays_as_it_is(student: fx.GraphModule, pictures: list[Tensor]) -> None:
     for network in (student, fold_batch_norm(HirqaSLite().eval())):
         before = {name: value.clone() for name, value in network.state_dict().items()}
-        assert soften(network, pictures, 30.0) == 0
+        soften(network, pictures, 30.0)
         assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_the_stage_that_bounds_softens_a_copy(student: fx.GraphModule, pictures: list[Tensor]) -> None:
-    known = np.zeros((1, VERSIONS), int)
-    made = np.random.default_rng(0).integers(0, 256, (1, VERSIONS, SIDE, SIDE, 3), np.uint8)
-    spec = SynthesisSpec(crop_size=SIDE, metrics=())
-    data = SyntheticSet(made, known, known, [[() for _ in range(VERSIONS)]], {}, [""], spec, "sha")
+def test_the_stage_that_bounds_softens_a_copy(
+    student: fx.GraphModule, pictures: list[Tensor], noise_set: SyntheticSet
+) -> None:
     stage = BoundStage(deviations=4.5, pictures=8, crop_size=SIDE)
     pixels = Normalisation(HIRQA_MEAN, HIRQA_STD)
     before = deviations(student, pictures)
-    sharp = bounded(student, pixels, data, stage, 0, lambda *_: None)
-    soft = bounded(student, pixels, data, replace(stage, attention_deviation=0.5), 0, lambda *_: None)
+    sharp = bounded(student, pixels, noise_set, stage, 0, lambda *_: None)
+    soft = bounded(student, pixels, noise_set, replace(stage, attention_deviation=0.5), 0, lambda *_: None)
     assert torch.equal(deviations(student, pictures), before)
-    assert bool((deviations(soft, pictures) < deviations(sharp, pictures)).all())
+    softer = deviations(soft, pictures) < 0.5 * deviations(sharp, pictures)
+    assert bool(softer[:SHARP_HEADS].all())

@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
 from edge_iqa.errors import InvalidInput
 from edge_iqa.models.hirqa import HIRQA_MEAN, HIRQA_STD, HiRQA
-from edge_iqa.models.synthesis import VERSIONS, SynthesisSpec, SyntheticSet
+from edge_iqa.models.synthesis import SyntheticSet
 from edge_iqa.quantize import following
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.bounds import bounded, put_bounds
@@ -41,15 +40,6 @@ def student() -> fx.GraphModule:
 def pictures() -> list[Tensor]:
     """Return two batches of noise of two deviations."""
     return [torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) * seed for seed in (1, 2)]
-
-
-@pytest.fixture(scope="module")
-def data() -> SyntheticSet:
-    """Return a set of random pictures."""
-    known = np.zeros((1, VERSIONS), int)
-    made = np.random.default_rng(0).integers(0, 256, (1, VERSIONS, SIDE, SIDE, 3), np.uint8)
-    spec = SynthesisSpec(crop_size=SIDE, metrics=())
-    return SyntheticSet(made, known, known, [[() for _ in range(VERSIONS)]], {}, [""], spec, "sha")
 
 
 def _limits(network: nn.Module) -> list[nn.Hardtanh]:
@@ -116,21 +106,21 @@ def test_rounding_clips_nothing_that_float_does_not(
         assert (steps > 0.51) is clips
 
 
-def test_training_gives_back_what_bounds_took(student: fx.GraphModule, data: SyntheticSet) -> None:
+def test_training_gives_back_what_bounds_took(student: fx.GraphModule, noise_set: SyntheticSet) -> None:
     def distance(network: nn.Module) -> float:
-        x = PIXELS(torch.from_numpy(data.pictures[0]))
+        x = PIXELS(torch.from_numpy(noise_set.pictures[0]))
         with torch.no_grad():
             return float((read(network, x)[0] - read(student, x)[0]).square().mean())
 
-    untrained = bounded(student, PIXELS, data, replace(SPEC, steps=0), 0, lambda *_: None)
-    trained = bounded(student, PIXELS, data, replace(SPEC, steps=20), 0, lambda *_: None)
+    untrained = bounded(student, PIXELS, noise_set, replace(SPEC, steps=0), 0, lambda *_: None)
+    trained = bounded(student, PIXELS, noise_set, replace(SPEC, steps=20), 0, lambda *_: None)
     assert [limit.max_val for limit in _limits(trained)] == [limit.max_val for limit in _limits(untrained)]
     assert distance(trained) < 0.8 * distance(untrained)
-    assert bounded(student, PIXELS, data, BoundStage(), 0, lambda *_: None) is student
+    assert bounded(student, PIXELS, noise_set, BoundStage(), 0, lambda *_: None) is student
 
 
 def test_a_stopped_training_ends_with_the_weights_of_an_unbroken_one(
-    student: fx.GraphModule, data: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    student: fx.GraphModule, noise_set: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class _Stopped(Exception):
         pass
@@ -140,12 +130,12 @@ def test_a_stopped_training_ends_with_the_weights_of_an_unbroken_one(
             raise _Stopped
 
     monkeypatch.setattr(following, "CHECKPOINT_EVERY", 2)
-    unbroken = bounded(student, PIXELS, data, SPEC, 0, lambda *_: None)
+    unbroken = bounded(student, PIXELS, noise_set, SPEC, 0, lambda *_: None)
     path = tmp_path / "bounds.checkpoint.safetensors"
     with pytest.raises(_Stopped):
-        bounded(student, PIXELS, data, SPEC, 0, stop, checkpoint=path)
+        bounded(student, PIXELS, noise_set, SPEC, 0, stop, checkpoint=path)
     steps: list[int] = []
-    resumed = bounded(student, PIXELS, data, SPEC, 0, lambda step, *_: steps.append(step), checkpoint=path)
+    resumed = bounded(student, PIXELS, noise_set, SPEC, 0, lambda step, *_: steps.append(step), checkpoint=path)
     assert steps == [5, 6]
     for name, value in unbroken.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
