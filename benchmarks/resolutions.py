@@ -1,12 +1,13 @@
 """What the input's size costs and brings: the int8 model of a bundle at several sizes, agreement with people and time.
 
-    python -m edge_iqa.benchmarks.resolutions DATA [--bundle B.eiqa] [--sizes 224,288,384] [--points F.jsonl]
+    python -m edge_iqa.benchmarks.resolutions DATA [--bundle B.eiqa] [--sizes 224,384] [--patches 0,1,4] [--points F]
 
 The network is convolutions and means, so its graph serves any size that is a multiple of 32; nothing is trained anew.
-DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median of one inference on an input in
-memory; the sizes take turns, so that a busy minute falls on all of them, and each is alone in the process: the waiting
-threads of one runtime would slow another. Prints Markdown; ``--points`` writes the input of
-``edge_iqa.benchmarks.pareto``.
+Each size takes the whole picture, resized (0 patches), or patches of its own pixels: the middle (1), or the corners,
+whose scores are averaged (4). DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median
+of one inference on an input in memory, times the patches; the sizes take turns, so that a busy minute falls on all of
+them, and each is alone in the process: the waiting threads of one runtime would slow another. Prints Markdown;
+``--points`` writes the input of ``edge_iqa.benchmarks.pareto``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_iqa.backends.base import Backend
 from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 SIZES = (224, 256, 288, 320, 384, 448, 512)
 FASTEST = "openvino int8"
+PIXELS = {0: "resized", 1: "middle patch", 4: "corner patches"}
 
 
 def resized(content: bytes, side: int) -> onnx.ModelProto:
@@ -66,17 +69,35 @@ def makers(bundle: Bundle, side: int, threads: int) -> dict[str, Callable[[], Ba
     }
 
 
-def agreement(backend: Backend, side: int, data: Path) -> tuple[float, int, int]:
+def views(picture: NDArray[np.uint8], side: int, patches: int) -> list[NDArray[np.uint8]]:
+    """Return the inputs ``(1, side, side, 3)`` of a picture ``(H, W, 3)``: itself resized, or 1 or 4 patches of it.
+
+    A patch is enlarged where the picture is smaller.
+    """
+    height, width = picture.shape[:2]
+    bottom, right = max(0, height - side), max(0, width - side)
+    starts = {
+        0: [],
+        1: [(bottom // 2, right // 2)],
+        4: [(top, left) for top in (0, bottom) for left in (0, right)],
+    }[patches]
+    cut = [picture[top : top + side, left : left + side] for top, left in starts] or [picture]
+    return [preprocess(np.ascontiguousarray(part), PreprocessSpec(side, side)) for part in cut]
+
+
+def agreement(backend: Backend, side: int, patches: int, data: Path) -> tuple[float, int, int]:
     """Return SROCC with the opinions, and how many of the pairs, and of how many, are ranked right."""
-    spec = PreprocessSpec(side, side)
     opinions, pairs = (
         read_opinions(data / "biq2021-dev" / "index.csv"),
         read_pairs(data / "authentic-dev" / "pairs.csv"),
     )
 
     def scores(root: Path, files: Sequence[str]) -> dict[str, float]:
-        found = track(list(files), f"{root.name} at {side}")
-        return {file: backend.infer(preprocess(read_image(root / file), spec)) for file in found}
+        scored = {}
+        for file in track(list(files), f"{root.name} at {side}, {PIXELS[patches]}"):
+            inputs = views(read_image(root / file), side, patches)
+            scored[file] = float(np.mean([backend.infer(tensor) for tensor in inputs]))
+        return scored
 
     judged = scores(data / "biq2021-dev", pictures_of(opinions))
     paired = scores(data / "authentic-dev", pictures_of(pairs))
@@ -89,12 +110,16 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     parser.add_argument("--sizes", default=",".join(str(side) for side in SIZES))
+    parser.add_argument("--patches", default="0", help="0 the whole picture, resized; 1 the middle; 4 the corners")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--points", type=Path)
     options = parser.parse_args()
     bundle = read_bundle(options.bundle)
     sizes = [int(side) for side in options.sizes.split(",")]
+    rules = [int(patches) for patches in options.patches.split(",")]
+    if unknown := set(rules) - set(PIXELS):
+        raise InvalidInput(f"--patches {unknown.pop()} is not known", fix="choose of 0, 1 and 4")
     random = np.random.default_rng(0)
     targets: dict[tuple[int, str], TimedModel] = {}
     for side in sizes:
@@ -103,19 +128,21 @@ def main() -> None:
         targets |= {(side, name): TimedModel(load, [noise]) for name, load in loaders.items()}
     times = medians_ms(targets, options.rounds)
     names = list(dict.fromkeys(name for _, name in targets))
-    print("| input | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
-    print("|" + " --- |" * (3 + len(names)))
+    print("| input | pixels | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
+    print("|" + " --- |" * (4 + len(names)))
     points = []
     for side in sizes:
         with closing(targets[side, FASTEST].load()) as backend:
-            found, right, pairs = agreement(backend, side, options.data)
-        measured = " | ".join(f"{times[side, name]:.1f}" for name in names)
-        print(f"| {side}x{side} | {found:.3f} | {right}/{pairs} | {measured} |", flush=True)
-        points += [
-            {"name": str(side), "srcc": found, "p50_ms": times[side, name], "series": name}
-            for name in names
-            if name.endswith("int8")
-        ]
+            for patches in rules:
+                found, right, pairs = agreement(backend, side, patches, options.data)
+                cost = {name: times[side, name] * max(1, patches) for name in names}
+                measured = " | ".join(f"{cost[name]:.1f}" for name in names)
+                print(f"| {side}x{side} | {PIXELS[patches]} | {found:.3f} | {right}/{pairs} | {measured} |", flush=True)
+                points += [
+                    {"name": str(side), "srcc": found, "p50_ms": cost[name], "series": f"{name}, {PIXELS[patches]}"}
+                    for name in names
+                    if name.endswith("int8")
+                ]
     if options.points:
         options.points.write_text("".join(json.dumps(point) + "\n" for point in points))
 

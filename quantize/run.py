@@ -26,6 +26,7 @@ from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.bounds import bounded
 from edge_iqa.quantize.budget import Limit, TargetScores
 from edge_iqa.quantize.card import write_card
+from edge_iqa.quantize.estimate import EVALUATED, estimated_seconds
 from edge_iqa.quantize.float_student import FloatStudent, is_taught, make_float_student
 from edge_iqa.quantize.package import Student, float_layers, folded_student, package, shorten_mantissa
 from edge_iqa.quantize.precision import meet_budget
@@ -191,7 +192,7 @@ def golden_pictures(photographs: Sequence[Path], spec: PreprocessSpec) -> list[N
     return pictures
 
 
-def evaluation_tensors(data: SyntheticSet, spec: PreprocessSpec, count: int = 240) -> list[NDArray[np.uint8]]:
+def evaluation_tensors(data: SyntheticSet, spec: PreprocessSpec, count: int = EVALUATED) -> list[NDArray[np.uint8]]:
     """Return ``count`` input tensors spread evenly over the set's pictures."""
     total = int(np.prod(data.pictures.shape[:2]))
     versions = data.pictures.shape[1]
@@ -199,15 +200,15 @@ def evaluation_tensors(data: SyntheticSet, spec: PreprocessSpec, count: int = 24
     return [preprocess(np.array(data.pictures[flat // versions, flat % versions]), spec) for flat in chosen]
 
 
-def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
-    """Return what a run would do, without doing it."""
+def plan(recipe: Recipe, photographs: int, weights: Path | None = None) -> dict[str, Any]:
+    """Return what a run would do and about how long it would take, without doing it."""
     from edge_iqa.quantize.fake_quantization import QuantConv2d
     from edge_iqa.quantize.prepare import prepare
 
     student = STUDENTS[recipe.student]().eval()
     prepared = prepare(student, weight_bits=recipe.qat_stage.weight_bits, float_prefixes=recipe.qat_stage.float_layers)
     layers = [module for module in prepared.modules() if isinstance(module, QuantConv2d)]
-    weights = sum(layer.weight.numel() for layer in layers)
+    seconds = estimated_seconds(recipe, photographs, taught=is_taught(recipe, weights))
     return {
         "student": recipe.student,
         "input": f"{recipe.width}x{recipe.height}",
@@ -219,6 +220,8 @@ def plan(recipe: Recipe, photographs: int) -> dict[str, Any]:
         "int8_layers": len(layers),
         "float_layers": list(float_layers(prepared)),
         "weight_bits": recipe.qat_stage.weight_bits,
-        "int8_weight_bytes": weights,
+        "int8_weight_bytes": sum(layer.weight.numel() for layer in layers),
         "float_weight_bytes": 4 * sum(parameter.numel() for parameter in student.parameters()),
+        "estimated_seconds": seconds,
+        "estimated_minutes": round(sum(seconds.values()) / 60, 1),
     }

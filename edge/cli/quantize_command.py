@@ -63,7 +63,7 @@ def command(
     spec, text = read_recipe(recipe, student)
     folder = photographs_folder() if images is None else images
     if dry_run:
-        print(json.dumps(plan(spec, len(find_photographs(folder))), indent=1))
+        print(json.dumps(plan(spec, len(find_photographs(folder)), weights), indent=1))
         return
     if not output.parent.is_dir():
         raise InvalidInput(f"There is no folder {output.parent} to write to")

@@ -131,6 +131,17 @@ class TfliteBuilder:
         """Return the number of a name in one of the schema's enumerations, such as ``Padding``, ``SAME``."""
         return int(getattr(getattr(self._schema, enumeration), name))
 
+    def set_scale(self, index: int, quantization: TensorScale) -> None:
+        """Say what the integers of a tensor stand for; raises ValueError where something else was said before."""
+        tensor = self._tensors[index]
+        said = tensor.quantization
+        if said is not None and (said.scale[0], said.zeroPoint[0]) != (
+            np.float32(quantization.scale),
+            quantization.zero_point,
+        ):
+            raise ValueError(f"the integers of {tensor.name} stand for other numbers already")
+        tensor.quantization = self._quantization([quantization.scale], [quantization.zero_point], 0)
+
     def rename(self, index: int, name: str) -> None:
         """Give a tensor another name, as the graph's own output name."""
         self._tensors[index].name = name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_iqa.export.tflite_builder import TensorScale
 from edge_iqa.export.tflite_conversion import CHANNELS_LAST, Conversion
 from edge_iqa.export.tflite_convolution import convolution, gemm, matrix_product, max_pool
 from edge_iqa.export.tflite_graph import refuse
@@ -33,12 +34,22 @@ def quantize(conversion: Conversion, node: onnx.NodeProto) -> None:
 
 
 def dequantize(conversion: Conversion, node: onnx.NodeProto) -> None:
-    """DequantizeLinear → nothing: the integers stand for the real numbers until an operator needs them."""
+    """DequantizeLinear → nothing: the integers stand for the real numbers until an operator needs them.
+
+    Pixels that are read as they are become int8 by way of float: one QUANTIZE would do, but took longer on x86.
+    """
     if node.input[0] in conversion.graph.constants:
         conversion.graph.constants[node.output[0]] = conversion.graph.dequantized(node)
         return
-    value = conversion.value(node, 0)
-    if value.quantization != conversion.graph.tensor_scale(node):
+    value, scale = conversion.value(node, 0), conversion.graph.tensor_scale(node)
+    if value.quantization is None and conversion.graph.element_type(node.input[0]) == "UINT8":
+        try:
+            conversion.builder.set_scale(value.index, TensorScale(scale.scale, scale.zero_point + 128))
+        except ValueError as error:
+            refuse(node, str(error))
+        value = conversion.derive("DEQUANTIZE", value, value)
+        value = conversion.derive("QUANTIZE", value, replace(value, quantization=scale))
+    if value.quantization != scale:
         refuse(node, "its scale and zero-point must be those of the QuantizeLinear before it")
     conversion.values[node.output[0]] = value
 

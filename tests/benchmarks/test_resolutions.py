@@ -15,6 +15,7 @@ from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
 from edge_iqa.benchmarks import resolutions
 from edge_iqa.bundle import default_bundle_path, read_bundle
 from edge_iqa.errors import InvalidInput
+from edge_iqa.preprocess import PreprocessSpec, preprocess
 
 GRAPH = "model.int8.u8.onnx"
 
@@ -36,6 +37,18 @@ def test_a_size_that_the_strides_do_not_divide_is_refused() -> None:
         resolutions.resized(read_bundle(default_bundle_path()).files[GRAPH], 230)
 
 
+def test_patches_are_the_pictures_own_pixels() -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (100, 140, 3), np.uint8)
+    (middle,) = resolutions.views(picture, 64, 1)
+    assert np.array_equal(middle[0], picture[18:82, 38:102])
+    corners = resolutions.views(picture, 64, 4)
+    assert np.array_equal(corners[0][0], picture[:64, :64])
+    assert np.array_equal(corners[3][0], picture[-64:, -64:])
+    assert {view.shape for view in [*corners, *resolutions.views(picture[:40], 64, 4)]} == {(1, 64, 64, 3)}
+    (whole,) = resolutions.views(picture, 64, 0)
+    assert np.array_equal(whole, preprocess(picture, PreprocessSpec(64, 64)))
+
+
 def test_table_and_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     photographs = sorted(photographs_folder().glob("*.jpg"))[:3]
     for folder, table, text in (
@@ -47,16 +60,21 @@ def test_table_and_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         for index, photograph in enumerate(photographs):
             shutil.copy(photograph, tmp_path / folder / f"{index}.jpg")
     points = tmp_path / "points.jsonl"
-    options = f"--sizes 96,64 --rounds 1 --threads 1 --points {points}"
+    options = f"--sizes 96,64 --patches 0,4 --rounds 1 --threads 1 --points {points}"
     words = ["resolutions", str(tmp_path), *options.split()]
     monkeypatch.setattr(sys, "argv", words)
     resolutions.main()
     lines = capsys.readouterr().out.splitlines()
     runtimes = ("openvino int8", "onnxruntime int8", "openvino fp32", "onnxruntime fp32")
-    assert lines[0] == "| input | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in runtimes) + " |"
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 96x96", "| 64x64"]
+    times = " | ".join(f"{name}, ms" for name in runtimes)
+    assert lines[0] == f"| input | pixels | SROCC | pairs right | {times} |"
+    rows = [line.split(" | ")[:2] for line in lines[2:]]
+    assert rows == [[f"| {side}x{side}", pixels] for side in (96, 64) for pixels in ("resized", "corner patches")]
     found = [json.loads(line) for line in points.read_text().splitlines()]
     assert {(point["name"], point["series"]) for point in found} == {
-        (size, name) for size in ("96", "64") for name in ("openvino int8", "onnxruntime int8")
+        (size, f"{name}, {pixels}")
+        for size in ("96", "64")
+        for name in ("openvino int8", "onnxruntime int8")
+        for pixels in ("resized", "corner patches")
     }
     assert all(point["p50_ms"] > 0 and -1 <= point["srcc"] <= 1 for point in found)

@@ -40,6 +40,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run: Run, tmp_path: Path) ->
     assert plan["int8_layers"] > len(plan["float_layers"]) >= 1
     assert plan["float_layers"][-1] == "fc.0"  # the head
     assert plan["int8_weight_bytes"] < plan["float_weight_bytes"] / 3
+    assert plan["estimated_minutes"] * 60 == pytest.approx(sum(plan["estimated_seconds"].values()), abs=3)
     assert list(tmp_path.iterdir()) == []
 
 

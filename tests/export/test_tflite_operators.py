@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("flatbuffers")
@@ -223,3 +224,16 @@ def test_layer_left_in_float_between_integer_layers() -> None:
     feeds = {"x": graph.picture((1, 3, 6, 6))}
     content = assert_same(graph.model(y, (1, 2, 6, 6)), feeds, 3 * STEP)
     assert operators(content).count("DEQUANTIZE") == 2
+
+
+def test_pixels_read_as_they_are_keep_all_their_values() -> None:
+    graph = Graph("uint8")
+    picture = graph.input("image", (1, 8, 9, 3), TensorProto.UINT8)
+    parameters = graph.constant(np.float32(1 / 128)), graph.constant(np.uint8(127))
+    channels_first = graph.node("Transpose", picture, perm=[0, 3, 1, 2])
+    pixels = graph.node("DequantizeLinear", channels_first, *parameters)
+    y = graph.activation(graph.node("Conv", pixels, graph.weight((8, 3, 3, 3)), graph.vector(8), pads=[1] * 4))
+    values = (np.arange(8 * 9 * 3) * 19 % 256).astype(np.uint8)
+    assert {0, 127, 128, 255} <= set(values.tolist())
+    content = assert_same(graph.model(y, (1, 8, 8, 9)), {"image": values.reshape(1, 8, 9, 3)}, tolerance_of("uint8"))
+    assert operators(content)[:3] == ["DEQUANTIZE", "QUANTIZE", "CONV_2D"]

@@ -104,6 +104,14 @@ def test_integers_read_with_another_scale_are_refused() -> None:
         convert_graph(graph.model(y, (1, 4)))
 
 
+def test_pixels_read_with_two_scales_are_refused() -> None:
+    graph = Graph()
+    picture, zero_point = graph.input("image", (1, 4), TensorProto.UINT8), graph.constant(np.uint8(127))
+    read = [graph.node("DequantizeLinear", picture, graph.constant(np.float32(s)), zero_point) for s in (0.1, 0.2)]
+    with pytest.raises(GraphUnsupported, match="stand for other numbers"):
+        convert_graph(graph.model(graph.node("Add", *read), (1, 4)))
+
+
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     model = scoring_graph("float")
     monkeypatch.setitem(sys.modules, "flatbuffers", None)

@@ -131,7 +131,7 @@ def _artefacts(prepared: fx.GraphModule, pixels: Normalisation, folder: Path) ->
     xml, weights = to_openvino(unsigned)
     return {
         "model.int8.u8.onnx": integer_pixels(unsigned).SerializeToString(),
-        "model.int8.tflite": onnx_to_tflite(unsigned),
+        "model.int8.tflite": onnx_to_tflite(integer_pixels(unsigned)),
         "openvino/model.xml": xml,
         "openvino/model.bin": weights,
     }

@@ -125,7 +125,7 @@ def test_every_runtime_scores_as_the_network_does(
         "model.onnx": float_graph.SerializeToString(),
         "model.tflite": onnx_to_tflite(float_graph),
         "model.int8.u8.onnx": integer_pixels(unsigned).SerializeToString(),
-        "model.int8.tflite": onnx_to_tflite(unsigned),
+        "model.int8.tflite": onnx_to_tflite(integer_pixels(unsigned)),
         "openvino/model.xml": xml,
         "openvino/model.bin": weights,
     }

@@ -69,6 +69,7 @@ def test_quantize_makes_a_bundle_that_every_runtime_scores(photographs: Path, tm
         "quantizing",
         "exporting and measuring",
     ]
+    assert set(plan(RECIPE, photographs=2)["estimated_seconds"]) == set(stages)
     assert [drift.target for drift in result.drifts] == [
         "onnxruntime int8",
         "openvino int8",
