@@ -9,6 +9,9 @@ all their pictures. TensorRT's graph is computed by ONNX Runtime node by node, a
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,25 +32,25 @@ TENSORRT_ROW = f"{TENSORRT_GRAPH} ({TENSORRT_NOTE})"
 
 
 def bundle_scores(bundle_path: Path, root: Path, files: list[str]) -> dict[str, Scores]:
-    """Score each file once per runtime and precision: decoded and resized once, so that only runtimes differ.
+    """Score each file on each runtime and in each precision, one after another: threads that wait slow others.
 
     The last target is TensorRT's graph.
     """
     bundle = read_bundle(bundle_path)
-    backends: dict[str, Backend | PlainGraph] = {
-        f"{name} {precision}": backend_class(name)(bundle.take(backend_class(name).artefacts[precision], name))
+    targets: dict[str, Callable[[], Backend | PlainGraph]] = {
+        f"{name} {precision}": partial(backend_class(name), bundle.take(backend_class(name).artefacts[precision], name))
         for precision in reversed(PRECISIONS)
         for name in CPU_BACKENDS
         if backend_class(name).unavailable() is None
     }
-    backends[TENSORRT_ROW] = PlainGraph(bundle.files, SIGNED)
-    scores: dict[str, Scores] = {target: {} for target in backends}
-    for file in track(files, root.name):
-        tensor = preprocess(read_image(root / file), bundle.manifest.preprocess)
-        for target, backend in backends.items():
-            scores[target][file] = backend.infer(tensor)
-    for backend in backends.values():
-        backend.close()
+    targets[TENSORRT_ROW] = partial(PlainGraph, bundle.take((SIGNED,), TENSORRT_GRAPH), SIGNED)
+    scores: dict[str, Scores] = {}
+    for target, load in targets.items():
+        with closing(load()) as backend:
+            scores[target] = {
+                file: backend.infer(preprocess(read_image(root / file), bundle.manifest.preprocess))
+                for file in track(files, f"{root.name}, {target}")
+            }
     return scores
 
 

@@ -22,7 +22,6 @@ from torch import fx, nn
 from edge_iqa.benchmarks.drift import compare_scores
 from edge_iqa.models.memory import keep_freed_memory
 from edge_iqa.models.synthesis import SyntheticSet, load_set
-from edge_iqa.preprocess import PreprocessSpec
 from edge_iqa.progress import track
 from edge_iqa.quantize.batches import Normalisation
 from edge_iqa.quantize.float_student import kept_student
@@ -97,7 +96,7 @@ def main() -> None:
     data = load_set(options.work / "photographs")
     made = kept_student(options.work, recipe.student)
     student, pixels = stored_student(made, recipe, data, options.work, lambda *_: None)
-    tensors = evaluation_tensors(data, PreprocessSpec(recipe.height, recipe.width), options.pictures)
+    tensors = evaluation_tensors(data, recipe.preprocess, options.pictures)
     reference = scores(student, pixels, tensors)
     print(f"| quantization | SROCC | mean | max | flips at {THRESHOLD} |")
     print("| --- | --- | --- | --- | --- |")

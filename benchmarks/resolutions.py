@@ -3,11 +3,12 @@
     python -m edge_iqa.benchmarks.resolutions DATA [--bundle B.eiqa] [--sizes 224,384] [--patches 0,1,4] [--points F]
 
 The network is convolutions and means, so its graph serves any size that is a multiple of 32; nothing is trained anew.
-Each size takes the whole picture, resized (0 patches), or patches of its own pixels: the middle (1), or the corners,
-whose scores are averaged (4). DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median
-of one inference on an input in memory, times the patches; the sizes take turns, so that a busy minute falls on all of
-them, and each is alone in the process: the waiting threads of one runtime would slow another. Prints Markdown;
-``--points`` writes the input of ``edge_iqa.benchmarks.pareto``.
+Each size takes the whole picture, shrunk until it just covers it (0 patches), or patches of the picture whose shorter
+side is shrunk to that of the bundle, or to 512 pixels: the middle (1), or the corners, whose scores are averaged (4).
+DATA holds ``biq2021-dev/index.csv`` and ``authentic-dev/pairs.csv``. Time is the median of one inference on an input in
+memory, times the patches; the sizes take turns, so that a busy minute falls on all of them, and each is alone in the
+process: the waiting threads of one runtime would slow another. Prints Markdown; ``--points`` writes the input of
+``edge_iqa.benchmarks.pareto``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.decode import read_image
 from edge_iqa.errors import InvalidInput
 from edge_iqa.export.openvino import to_openvino
-from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.preprocess import input_spec, preprocess
 from edge_iqa.progress import track
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
 SIZES = (224, 256, 288, 320, 384, 448, 512)
 FASTEST = "openvino int8"
-PIXELS = {0: "resized", 1: "middle patch", 4: "corner patches"}
+PIXELS = {0: "all", 1: "middle", 4: "corners"}
+SHORTER_SIDE = 512
 
 
 def resized(content: bytes, side: int) -> onnx.ModelProto:
@@ -69,23 +71,30 @@ def makers(bundle: Bundle, side: int, threads: int) -> dict[str, Callable[[], Ba
     }
 
 
-def views(picture: NDArray[np.uint8], side: int, patches: int) -> list[NDArray[np.uint8]]:
-    """Return the inputs ``(1, side, side, 3)`` of a picture ``(H, W, 3)``: itself resized, or 1 or 4 patches of it.
+def views(picture: NDArray[np.uint8], side: int, patches: int, shorter_side: int) -> list[NDArray[np.uint8]]:
+    """Return the inputs ``(1, side, side, 3)`` of a picture ``(H, W, 3)``: one of all of it, or 1 or 4 patches.
 
-    A patch is enlarged where the picture is smaller.
+    Corners of a picture that is smaller than ``side`` are the whole of it.
     """
-    height, width = picture.shape[:2]
-    bottom, right = max(0, height - side), max(0, width - side)
-    starts = {
-        0: [],
-        1: [(bottom // 2, right // 2)],
-        4: [(top, left) for top in (0, bottom) for left in (0, right)],
-    }[patches]
-    cut = [picture[top : top + side, left : left + side] for top, left in starts] or [picture]
-    return [preprocess(np.ascontiguousarray(part), PreprocessSpec(side, side)) for part in cut]
+    import cv2
+
+    if patches == 0:
+        return [preprocess(picture, input_spec(side, side))]
+    if patches == 1:
+        return [preprocess(picture, input_spec(side, side, shorter_side))]
+    scale = shorter_side / min(picture.shape[:2])
+    if scale < 1:
+        height, width = (max(shorter_side, round(length * scale)) for length in picture.shape[:2])
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    corners = [picture[rows, columns] for rows in _ends(side) for columns in _ends(side)]
+    return [preprocess(np.ascontiguousarray(corner), input_spec(side, side)) for corner in corners]
 
 
-def agreement(backend: Backend, side: int, patches: int, data: Path) -> tuple[float, int, int]:
+def _ends(side: int) -> tuple[slice, slice]:
+    return slice(None, side), slice(-side, None)
+
+
+def agreement(backend: Backend, side: int, patches: int, shorter_side: int, data: Path) -> tuple[float, int, int]:
     """Return SROCC with the opinions, and how many of the pairs, and of how many, are ranked right."""
     opinions, pairs = (
         read_opinions(data / "biq2021-dev" / "index.csv"),
@@ -95,7 +104,7 @@ def agreement(backend: Backend, side: int, patches: int, data: Path) -> tuple[fl
     def scores(root: Path, files: Sequence[str]) -> dict[str, float]:
         scored = {}
         for file in track(list(files), f"{root.name} at {side}, {PIXELS[patches]}"):
-            inputs = views(read_image(root / file), side, patches)
+            inputs = views(read_image(root / file), side, patches, shorter_side)
             scored[file] = float(np.mean([backend.infer(tensor) for tensor in inputs]))
         return scored
 
@@ -110,12 +119,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     parser.add_argument("--sizes", default=",".join(str(side) for side in SIZES))
-    parser.add_argument("--patches", default="0", help="0 the whole picture, resized; 1 the middle; 4 the corners")
+    parser.add_argument("--patches", default="0", help="0 all of the picture; 1 its middle; 4 its corners")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--points", type=Path)
     options = parser.parse_args()
     bundle = read_bundle(options.bundle)
+    shorter_side = bundle.manifest.preprocess.shorter_side or SHORTER_SIDE
     sizes = [int(side) for side in options.sizes.split(",")]
     rules = [int(patches) for patches in options.patches.split(",")]
     if unknown := set(rules) - set(PIXELS):
@@ -128,13 +138,13 @@ def main() -> None:
         targets |= {(side, name): TimedModel(load, [noise]) for name, load in loaders.items()}
     times = medians_ms(targets, options.rounds)
     names = list(dict.fromkeys(name for _, name in targets))
-    print("| input | pixels | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
+    print("| input | looks at | SROCC | pairs right | " + " | ".join(f"{name}, ms" for name in names) + " |")
     print("|" + " --- |" * (4 + len(names)))
     points = []
     for side in sizes:
         with closing(targets[side, FASTEST].load()) as backend:
             for patches in rules:
-                found, right, pairs = agreement(backend, side, patches, options.data)
+                found, right, pairs = agreement(backend, side, patches, shorter_side, options.data)
                 cost = {name: times[side, name] * max(1, patches) for name in names}
                 measured = " | ".join(f"{cost[name]:.1f}" for name in names)
                 print(f"| {side}x{side} | {PIXELS[patches]} | {found:.3f} | {right}/{pairs} | {measured} |", flush=True)

@@ -1,9 +1,10 @@
 """The one way any picture becomes the network's input tensor, on every device and in training.
 
-Cover and crop: the picture is scaled, keeping its shape, until it just covers ``width x height``, and the
-middle is cut out. Shrinking averages areas (no aliasing), enlarging is bilinear; both are OpenCV's, on uint8.
-Normalisation and layout are inside the exported graphs, so nothing else happens to a pixel before a runtime
-sees it.
+``cover-crop``: the picture is scaled, keeping its shape, until it just covers ``width x height``, and the middle is
+cut out. ``shrink-crop``: it is shrunk until its shorter side has ``shorter_side`` pixels, if it has more, and the
+middle is cut out; only one that is smaller than the input is enlarged, until it covers it. Shrinking averages areas
+(no aliasing), enlarging is bilinear; both are OpenCV's, on uint8. Normalisation and layout are inside the exported
+graphs, so nothing else happens to a pixel before a runtime sees it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from edge_iqa.errors import InvalidInput
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """How a picture of any size becomes ``(height, width, 3)`` uint8 RGB; sizes in pixels."""
+    """How a picture of any size becomes ``(height, width, 3)`` uint8 RGB; sizes in pixels.
+
+    ``shorter_side`` belongs to the rule ``shrink-crop`` alone, and is no less than either side of the input.
+    """
 
     height: int
     width: int
     resize: str = "cover-crop"
+    shorter_side: int | None = None
     shrink: str = "area"
     enlarge: str = "linear"
     colour: str = "rgb"
@@ -30,14 +35,29 @@ class PreprocessSpec:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise InvalidInput("The input size must be positive", why=f"{self.width}x{self.height}")
-        given = (self.resize, self.shrink, self.enlarge, self.colour)
-        known = ("cover-crop", "area", "linear", "rgb")
-        if given != known:
+        rules = ("cover-crop", "shrink-crop")
+        given, known = (self.shrink, self.enlarge, self.colour), ("area", "linear", "rgb")
+        if given != known or self.resize not in rules:
             raise InvalidInput(
-                f"The pre-processing rule {given} is not known",
-                why=f"this version has {known}",
+                f"The pre-processing rule {(self.resize, *given)} is not known",
+                why=f"this version has {' and '.join(rules)}, with {known}",
                 fix="use the version of edge-iqa that wrote the bundle",
             )
+        if (self.shorter_side is not None) != (self.resize == "shrink-crop"):
+            raise InvalidInput(
+                f"The rule {self.resize} does not go with shorter_side {self.shorter_side}",
+                why="shrink-crop needs one, cover-crop has none",
+            )
+        if self.shorter_side is not None and self.shorter_side < max(self.height, self.width):
+            raise InvalidInput(
+                f"The shorter side of {self.shorter_side} pixels is too small",
+                why=f"{self.width}x{self.height} are cut out of it",
+            )
+
+
+def input_spec(height: int, width: int, shorter_side: int | None = None) -> PreprocessSpec:
+    """Return the rule for an input of this size: ``shrink-crop`` where a shorter side is given, else ``cover-crop``."""
+    return PreprocessSpec(height, width, "cover-crop" if shorter_side is None else "shrink-crop", shorter_side)
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -63,6 +83,8 @@ def preprocess(image: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.uin
     height, width = image.shape[:2]
     # The part that stays is cut first, so that a large picture is not resized beyond what is looked at.
     scale = max(spec.height / height, spec.width / width)
+    if spec.shorter_side is not None:
+        scale = max(scale, min(1.0, spec.shorter_side / min(height, width)))
     kept_height = min(height, max(1, round(spec.height / scale)))
     kept_width = min(width, max(1, round(spec.width / scale)))
     top, left = (height - kept_height) // 2, (width - kept_width) // 2

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_iqa.errors import InvalidInput
 from edge_iqa.models.student import LITE_STUDENT, RESNET_STUDENT, STUDENTS
 from edge_iqa.models.synthesis import SynthesisSpec
+from edge_iqa.preprocess import PreprocessSpec, input_spec
 from edge_iqa.spec import from_document
 
 if sys.version_info >= (3, 11):
@@ -127,6 +128,8 @@ class QatStage:
 class Recipe:
     """One run of ``edge-iqa quantize``; ``height`` and ``width`` are the student's input in pixels.
 
+    With ``shorter_side`` a larger picture is shrunk until its shorter side has so many pixels, and the middle is looked
+    at; without, it is shrunk until it just covers the input (``edge_iqa.preprocess``).
     ``start`` is where the float student starts: ``imagenet``, or ``shipped``, the weights of the shipped student; that
     of ``hirqa-s`` ``random``, or ``weights``, a file that is given with the run.
     With ``stage_scores`` the bundle carries what teacher, float student and fake-quantized student say of the
@@ -141,6 +144,7 @@ class Recipe:
     qat_stage: QatStage
     height: int = 384
     width: int = 384
+    shorter_side: int | None = None
     seed: int = 0
     student: str = LITE_STUDENT
     start: str = IMAGENET
@@ -148,6 +152,11 @@ class Recipe:
     exact_pixels: bool = True
     bound_stage: BoundStage = field(default_factory=BoundStage)
     data: SynthesisSpec = field(default_factory=lambda: SynthesisSpec(metrics=()))
+
+    @property
+    def preprocess(self) -> PreprocessSpec:
+        """How a picture becomes the student's input."""
+        return input_spec(self.height, self.width, self.shorter_side)
 
 
 def recipe_names() -> list[str]:
@@ -191,6 +200,7 @@ def read_recipe(name_or_path: str, student: str | None = None) -> tuple[Recipe, 
             f"{path.name} starts from {recipe.start!r}",
             fix=f"{recipe.student} starts from {' or '.join(map(repr, STARTS[recipe.student]))}",
         )
+    input_spec(recipe.height, recipe.width, recipe.shorter_side)  # refuses sizes that do not go together
     _check_stages(recipe, path.name)
     return recipe, text
 

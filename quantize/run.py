@@ -36,7 +36,7 @@ from edge_iqa.quantize.reporting import Report
 from edge_iqa.quantize.stage_scores import stages_of_training
 from edge_iqa.quantize.teacher_source import open_teacher
 
-_GOLDEN_SIZES = ((160, 120), (416, 400))  # width, height
+_SMALL_GOLDEN, _LARGE_GOLDEN = (160, 120), (416, 400)  # width, height
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def quantize(
             checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
             made_from=f"{made_float.key} {recipe.bound_stage!r}",
         )
-        spec = PreprocessSpec(recipe.height, recipe.width)
+        spec = recipe.preprocess
         bits = recipe.qat_stage.weight_bits
         made = Student(recipe.student, recipe.student, stored, prepared, signed, pixels.mean, pixels.std, spec, bits)
         met = meet_budget(
@@ -180,7 +180,10 @@ def golden_pictures(photographs: Sequence[Path], spec: PreprocessSpec) -> list[N
     The last has the size of the input and is taken as it is, which tests a runtime alone.
     """
     pictures = []
-    for index, (width, height) in enumerate((*_GOLDEN_SIZES, (spec.width, spec.height))):
+    sizes = [_SMALL_GOLDEN, _LARGE_GOLDEN, (spec.width, spec.height)]
+    if spec.shorter_side is not None:  # one that is shrunk
+        sizes[1] = (spec.shorter_side * 17 // 16, spec.shorter_side * 33 // 32)
+    for index, (width, height) in enumerate(sizes):
         photograph = read_image(photographs[index % len(photographs)])
         scale = max(width / photograph.shape[1], height / photograph.shape[0])
         target = (

@@ -10,6 +10,7 @@ from edge_iqa.backends.tensorrt_engine import parse_version
 from edge_iqa.backends.tensorrt_graph import newest_opset
 from edge_iqa.bundle import Bundle
 from edge_iqa.export.trtexec import trtexec_command
+from edge_iqa.preprocess import PreprocessSpec
 
 _ROLES = {
     "model.onnx": "float32",
@@ -51,7 +52,7 @@ import numpy as np
 
 def preprocess(image):  # uint8 RGB (H, W, 3), any size
     height, width = image.shape[:2]
-    scale = max({height} / height, {width} / width)
+    scale = {scale}
     kept_height = min(height, max(1, round({height} / scale)))
     kept_width = min(width, max(1, round({width} / scale)))
     top, left = (height - kept_height) // 2, (width - kept_width) // 2
@@ -121,10 +122,9 @@ def readme(bundle: Bundle, targets: Sequence[str], content: Mapping[str, bytes])
         f"# {manifest.name}\n\nImage quality without a reference: one number for one picture. Network "
         f"{manifest.model}, written from the bundle {bundle.path.name} (sha256 {bundle.sha256}).\n",
         f"## Input\n\nuint8, shape (1, {spec.height}, {spec.width}, 3), RGB in this order. Normalisation is "
-        "inside the models.\n\nA picture is scaled, keeping its shape, until it just covers "
-        f"{spec.width}x{spec.height}, and the middle is cut out. Shrinking averages areas, enlarging is "
+        f"inside the models.\n\n{_rule(spec)} Shrinking averages areas, enlarging is "
         "bilinear. The score depends on this rule; another one gives another score. Exactly:\n\n"
-        f"```python\n{PREPROCESSING.format(height=spec.height, width=spec.width)}```\n",
+        f"```python\n{PREPROCESSING.format(height=spec.height, width=spec.width, scale=_scale(spec))}```\n",
         f"## Output\n\nfloat32, shape (1, 1): the score from {low:g} to {high:g}, {better} is better.\n",
         _file_table(content),
     ]
@@ -134,6 +134,25 @@ def readme(bundle: Bundle, targets: Sequence[str], content: Mapping[str, bytes])
     if any(name.startswith("cpp/") for name in content):
         parts.append(_CPP)
     return "\n".join(parts)
+
+
+def _rule(spec: PreprocessSpec) -> str:
+    if spec.shorter_side is None:
+        return (
+            f"A picture is scaled, keeping its shape, until it just covers {spec.width}x{spec.height}, and the middle "
+            "is cut out."
+        )
+    return (
+        f"A picture whose shorter side has more than {spec.shorter_side} pixels is shrunk, keeping its shape, until it "
+        f"has {spec.shorter_side}; then the middle {spec.width}x{spec.height} is cut out. One that is smaller than "
+        "that is enlarged until it just covers it."
+    )
+
+
+def _scale(spec: PreprocessSpec) -> str:
+    covering = f"{spec.height} / height, {spec.width} / width"
+    shrinking = "" if spec.shorter_side is None else f", min(1.0, {spec.shorter_side} / min(height, width))"
+    return f"max({covering}{shrinking})"
 
 
 def _file_table(content: Mapping[str, bytes]) -> str:

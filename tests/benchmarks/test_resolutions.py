@@ -15,7 +15,7 @@ from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
 from edge_iqa.benchmarks import resolutions
 from edge_iqa.bundle import default_bundle_path, read_bundle
 from edge_iqa.errors import InvalidInput
-from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.preprocess import input_spec, preprocess
 
 GRAPH = "model.int8.u8.onnx"
 
@@ -37,16 +37,18 @@ def test_a_size_that_the_strides_do_not_divide_is_refused() -> None:
         resolutions.resized(read_bundle(default_bundle_path()).files[GRAPH], 230)
 
 
-def test_patches_are_the_pictures_own_pixels() -> None:
+def test_patches_are_cut_from_the_shrunk_picture() -> None:
     picture = np.random.default_rng(5).integers(0, 256, (100, 140, 3), np.uint8)
-    (middle,) = resolutions.views(picture, 64, 1)
+    (middle,) = resolutions.views(picture, 64, 1, 128)
     assert np.array_equal(middle[0], picture[18:82, 38:102])
-    corners = resolutions.views(picture, 64, 4)
+    corners = resolutions.views(picture, 64, 4, 128)
     assert np.array_equal(corners[0][0], picture[:64, :64])
     assert np.array_equal(corners[3][0], picture[-64:, -64:])
-    assert {view.shape for view in [*corners, *resolutions.views(picture[:40], 64, 4)]} == {(1, 64, 64, 3)}
-    (whole,) = resolutions.views(picture, 64, 0)
-    assert np.array_equal(whole, preprocess(picture, PreprocessSpec(64, 64)))
+    (whole,) = resolutions.views(picture, 64, 0, 128)
+    assert np.array_equal(whole, preprocess(picture, input_spec(64, 64)))
+    large = picture.repeat(2, 0).repeat(2, 1)
+    assert np.array_equal(resolutions.views(large, 64, 4, 100)[1], corners[1])
+    assert {view.shape for view in resolutions.views(picture[:40], 64, 4, 128)} == {(1, 64, 64, 3)}
 
 
 def test_table_and_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,14 +69,14 @@ def test_table_and_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     lines = capsys.readouterr().out.splitlines()
     runtimes = ("openvino int8", "onnxruntime int8", "openvino fp32", "onnxruntime fp32")
     times = " | ".join(f"{name}, ms" for name in runtimes)
-    assert lines[0] == f"| input | pixels | SROCC | pairs right | {times} |"
+    assert lines[0] == f"| input | looks at | SROCC | pairs right | {times} |"
     rows = [line.split(" | ")[:2] for line in lines[2:]]
-    assert rows == [[f"| {side}x{side}", pixels] for side in (96, 64) for pixels in ("resized", "corner patches")]
+    assert rows == [[f"| {side}x{side}", pixels] for side in (96, 64) for pixels in ("all", "corners")]
     found = [json.loads(line) for line in points.read_text().splitlines()]
     assert {(point["name"], point["series"]) for point in found} == {
         (size, f"{name}, {pixels}")
         for size in ("96", "64")
         for name in ("openvino int8", "onnxruntime int8")
-        for pixels in ("resized", "corner patches")
+        for pixels in ("all", "corners")
     }
     assert all(point["p50_ms"] > 0 and -1 <= point["srcc"] <= 1 for point in found)

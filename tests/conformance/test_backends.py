@@ -138,7 +138,7 @@ class BackendPromises:
         grown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
         assert int(grown) < 3 * 1024**2
 
-    @pytest.mark.parametrize("size", [(1, 1), (1, 500), (31, 33), (384, 384), (700, 90), (1080, 1920)])
+    @pytest.mark.parametrize("size", [(1, 1), (1, 500), (31, 33), (288, 288), (512, 700), (700, 90), (1080, 1920)])
     def test_any_picture_size(self, scorer: Scorer, size: tuple[int, int]) -> None:
         picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         score = scorer(picture)
@@ -149,9 +149,9 @@ class BackendPromises:
         "tensor",
         [
             np.zeros((1, 100, 100, 3), np.uint8),
-            np.zeros((2, 384, 384, 3), np.uint8),
-            np.zeros((1, 3, 384, 384), np.uint8),
-            np.zeros((1, 384, 384, 3), np.float32),
+            np.zeros((2, 288, 288, 3), np.uint8),
+            np.zeros((1, 3, 288, 288), np.uint8),
+            np.zeros((1, 288, 288, 3), np.float32),
         ],
     )
     def test_wrong_tensors_are_refused(self, scorer: Scorer, tensor: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Any picture becomes the network's input by one rule: cover, crop the middle, area or bilinear."""
+"""Any picture becomes the network's input: covered or shrunk, its middle cropped, area or bilinear."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_iqa.errors import InvalidInput
-from edge_iqa.preprocess import PreprocessSpec, preprocess
+from edge_iqa.preprocess import PreprocessSpec, input_spec, preprocess
 
 SPEC = PreprocessSpec(height=24, width=32)
+MIDDLE = input_spec(24, 32, shorter_side=48)
 
 
 def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -22,10 +23,10 @@ def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(height=st.integers(1, 300), width=st.integers(1, 300))
-def test_every_size_gives_the_input_tensor(height: int, width: int) -> None:
+@given(height=st.integers(1, 300), width=st.integers(1, 300), spec=st.sampled_from((SPEC, MIDDLE)))
+def test_every_size_gives_the_input_tensor(height: int, width: int, spec: PreprocessSpec) -> None:
     image = np.full((height, width, 3), (10, 120, 250), np.uint8)
-    tensor = preprocess(image, SPEC)
+    tensor = preprocess(image, spec)
     assert tensor.shape == (1, 24, 32, 3)
     assert tensor.dtype == np.uint8
     assert tensor.flags.c_contiguous
@@ -52,6 +53,26 @@ def test_picture_of_the_input_size_is_untouched_and_copied_only_in_shape() -> No
 def test_the_middle_is_kept(height: int, width: int, rows: slice, columns: slice) -> None:
     image = noise(height, width)
     assert np.array_equal(preprocess(image, SPEC)[0], image[rows, columns])
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 32), (48, 48), (48, 400), (30, 33), (47, 200)])
+def test_a_picture_that_is_not_too_large_gives_its_own_pixels(height: int, width: int) -> None:
+    image = noise(height, width)
+    top, left = (height - 24) // 2, (width - 32) // 2
+    assert np.array_equal(preprocess(image, MIDDLE)[0], image[top : top + 24, left : left + 32])
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (96, 300), (500, 96)])
+def test_a_large_picture_is_shrunk_to_its_shorter_side_first(height: int, width: int) -> None:
+    image = noise(height, width)
+    top, left = (height - 48) // 2, (width - 64) // 2
+    part = image[top : top + 48, left : left + 64]
+    assert np.array_equal(preprocess(image, MIDDLE)[0], cv2.resize(part, (32, 24), interpolation=cv2.INTER_AREA))
+
+
+def test_a_picture_smaller_than_the_input_is_enlarged_as_without_a_shorter_side() -> None:
+    for size in ((12, 100), (100, 20), (5, 5)):
+        assert np.array_equal(preprocess(noise(*size), MIDDLE), preprocess(noise(*size), SPEC))
 
 
 def test_shrinking_averages_areas() -> None:
@@ -113,6 +134,9 @@ def test_other_arrays_are_refused(image: Any) -> None:
         {"shrink": "linear"},
         {"enlarge": "cubic"},
         {"colour": "bgr"},
+        {"shorter_side": 48},
+        {"resize": "shrink-crop"},
+        {"resize": "shrink-crop", "shorter_side": 31},
     ],
 )
 def test_rules_of_other_versions_are_refused(wrong: dict[str, Any]) -> None:

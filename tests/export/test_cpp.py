@@ -6,6 +6,7 @@ and ONNX Runtime's wheels carry none: their examples are compiled against stand-
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from edge_iqa.bundle import Bundle, default_bundle_path, read_bundle
 from edge_iqa.export.plain import export_plain
 from edge_iqa.export.plain_cpp import preprocess_document
 from edge_iqa.golden import golden_image, read_golden
-from edge_iqa.preprocess import preprocess
+from edge_iqa.preprocess import PreprocessSpec, input_spec, preprocess
 
 CPP = Path(__file__).parents[2] / "edge" / "export" / "cpp"
 STANDINS = Path(__file__).parent / "standins"
@@ -71,16 +72,34 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dump"
 
 
+def with_rule(bundle: Bundle, rule: PreprocessSpec) -> Bundle:
+    return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, preprocess=rule))
+
+
 @needs_compiler
-def test_the_tensor_in_cpp_is_ours(bundle: Bundle, dump: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", [input_spec(288, 288, 512), input_spec(384, 384), input_spec(384, 512)])
+def test_the_tensor_in_cpp_is_ours(bundle: Bundle, dump: Path, tmp_path: Path, rule: PreprocessSpec) -> None:
     spec = tmp_path / "preprocess.json"
-    spec.write_bytes(preprocess_document(bundle))
-    sizes = [(384, 384), (768, 768), (1152, 800), (383, 1000), (7, 5), (1, 3000), (1080, 1920), (769, 770), (200, 300)]
+    spec.write_bytes(preprocess_document(with_rule(bundle, rule)))
+    sizes = [
+        (288, 288),
+        (512, 600),
+        (1024, 1100),
+        (384, 384),
+        (768, 768),
+        (1152, 800),
+        (383, 1000),
+        (7, 5),
+        (1, 3000),
+        (1080, 1920),
+        (769, 770),
+        (200, 300),
+    ]
     for size in sizes:
         image = np.random.default_rng(size[0]).integers(0, 256, (*size, 3), dtype=np.uint8)
         picture = write_ppm(tmp_path / "p.ppm", image, b"# a comment\n")
         result = subprocess.run([dump, spec, picture], capture_output=True, check=True, timeout=300)
-        ours = preprocess(image, bundle.manifest.preprocess).reshape(-1)
+        ours = preprocess(image, rule).reshape(-1)
         theirs = np.frombuffer(result.stdout, np.uint8)
         assert theirs.shape == ours.shape
         assert np.abs(theirs.astype(int) - ours).max() <= 1, size
@@ -116,7 +135,7 @@ def test_pictures_that_are_none_are_refused(
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"cover-crop", b"stretch", "resize"),
+        (b"shrink-crop", b"stretch", "resize"),
         (b'"schema_version": 1', b'"schema_version": 2', "schema_version"),
         (b'"height"', b'"tall"', "has no height"),
     ],

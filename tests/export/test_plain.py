@@ -84,7 +84,9 @@ def test_the_readme_lists_every_file_with_its_hash(exported: Path) -> None:
             assert re.search(rf"\| {re.escape(name)} \| .+ \| {path.stat().st_size} \| {digest} \|", text)
 
 
-@pytest.mark.parametrize("size", [(384, 384), (383, 1000), (1000, 383), (7, 5), (1, 3000), (3000, 1), (769, 770)])
+@pytest.mark.parametrize(
+    "size", [(288, 288), (512, 600), (383, 1000), (1000, 700), (7, 5), (1, 3000), (3000, 1), (769, 770)]
+)
 def test_the_readmes_resize_rule_is_ours(bundle: Bundle, exported: Path, size: tuple[int, int]) -> None:
     image = np.random.default_rng(size[0]).integers(0, 256, (*size, 3), dtype=np.uint8)
     stated = run_block(exported, "Input")["preprocess"](image)

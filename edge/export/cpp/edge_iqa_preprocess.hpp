@@ -1,4 +1,4 @@
-// From any RGB picture to the input tensor of an edge-iqa model: read preprocess.json, read a PPM, cover and crop.
+// From any RGB picture to the input tensor of an edge-iqa model: read preprocess.json, read a PPM, scale and crop.
 //
 // The rule is that of edge_iqa.preprocess. Sizes and positions are the same; a resized value may differ by one
 // level of 255 from OpenCV's, which rounds in fixed point and with the processor's vector instructions; on x86-64 with OpenCV 5.0 no difference was found.
@@ -30,6 +30,7 @@ struct Picture {
 struct PreprocessSpec {
     int height = 0;
     int width = 0;
+    int shorter_side = 0;  // larger pictures are shrunk to it before the middle is cut out; 0: to what covers the input
 };
 
 inline std::string read_file(const std::string& path) {
@@ -53,11 +54,12 @@ inline PreprocessSpec read_spec(const std::string& path) {
         if (value(key) != known) throw std::runtime_error(path + ": " + key + " is " + value(key) + ", not " + known);
     };
     expect("schema_version", "1");
-    expect("resize", "\"cover-crop\"");
+    const bool shrinks = value("resize") == "\"shrink-crop\"";
+    if (!shrinks) expect("resize", "\"cover-crop\"");
     expect("shrink", "\"area\"");
     expect("enlarge", "\"linear\"");
     expect("colour", "\"rgb\"");
-    return {std::stoi(value("height")), std::stoi(value("width"))};
+    return {std::stoi(value("height")), std::stoi(value("width")), shrinks ? std::stoi(value("shorter_side")) : 0};
 }
 
 // Read a binary PPM (P6, 8 bits per colour).
@@ -174,9 +176,12 @@ inline std::vector<std::uint8_t> resample(
 
 }  // namespace detail
 
-// The model's input, uint8 RGB (1, height, width, 3): the centred part that has the model's shape, scaled to its size.
+// The model's input, uint8 RGB (1, height, width, 3): a centred part that has the model's shape, scaled to its size.
 inline std::vector<std::uint8_t> preprocess(const Picture& picture, const PreprocessSpec& spec) {
-    const double scale = std::max(double(spec.height) / picture.height, double(spec.width) / picture.width);
+    double scale = std::max(double(spec.height) / picture.height, double(spec.width) / picture.width);
+    if (spec.shorter_side > 0) {
+        scale = std::max(scale, std::min(1.0, double(spec.shorter_side) / std::min(picture.height, picture.width)));
+    }
     const auto keep = [&](int wanted, int there) { return std::min(there, std::max(1, int(std::nearbyint(wanted / scale)))); };
     const int height = keep(spec.height, picture.height);
     const int width = keep(spec.width, picture.width);
