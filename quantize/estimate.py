@@ -22,6 +22,7 @@ _PROBE = (4, 3, 192, 192)
 _PASSES = 7
 _LEARNT_SHARE = 0.28  # of the distorted pictures, those whose order is learnt: the head is solved on them
 _DISTORTING, _TEACHER = 1.0, 1.0
+_SCORING_STAGES = 51e6 * 3.0  # the 130 embedded pictures
 _BFLOAT16 = 0.57  # of a step in float32
 
 
@@ -67,6 +68,7 @@ def estimated_seconds(recipe: Recipe, photographs: int, *, taught: bool) -> dict
         "rebuilding": rebuilt,
         "quantizing": qat.steps * qat.batch * qat.crop_size**2 * costs.following,
         "exporting and measuring": EVALUATED * recipe.height * recipe.width * costs.measuring,
+        "scoring stages": _SCORING_STAGES * recipe.stage_scores,
     }
     unit = _seconds_per_pixel()
     return {name: max(1, round(passes * unit)) for name, passes in counted.items() if passes}
