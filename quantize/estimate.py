@@ -21,8 +21,8 @@ EVALUATED = 240  # pictures that drift is measured on
 _PROBE = (4, 3, 192, 192)
 _PASSES = 7
 _LEARNT_SHARE = 0.28  # of the distorted pictures, those whose order is learnt: the head is solved on them
-_DISTORTING, _TEACHER = 1.0, 1.0
-_SCORING_STAGES = 51e6 * 3.0  # the 130 embedded pictures
+_DISTORTING, _TEACHER = 0.15, 0.9
+_EMBEDDED = 51e6  # pixels of the 130 embedded pictures
 _BFLOAT16 = 0.57  # of a step in float32
 
 
@@ -32,14 +32,16 @@ class _Costs:
 
     solving: float
     step: float  # of distillation, in float32
+    rebuilding_signed: float  # TensorRT's graph, first of all: the pictures are cut for it too
     rebuilding: float
     following: float  # a step with rounding or bounds, and what it follows
     measuring: float  # on every runtime, and TensorRT's graph node by node
+    scoring: float  # of the embedded pictures, for each of their own pixels
 
 
 _COSTS = {
-    LITE_STUDENT: _Costs(1.0, 1.0, 1.0, 1.0, 1.0),
-    RESNET_STUDENT: _Costs(1.0, 1.0, 1.0, 1.0, 1.0),
+    LITE_STUDENT: _Costs(0.8, 5.5, 30.0, 12.0, 6.0, 5.1, 2.8),
+    RESNET_STUDENT: _Costs(1.8, 4.5, 34.0, 22.0, 7.0, 4.9, 10.0),
 }
 
 
@@ -57,18 +59,18 @@ def estimated_seconds(recipe: Recipe, photographs: int, *, taught: bool) -> dict
     steps += [stage.crops_at(max(0, stage.steps - 1))] * (stage.all_steps - len(steps))
     seen = sum(batch * side**2 for batch, side in steps)
     halved = _BFLOAT16 if trained_in(stage) == "bfloat16" else 1.0
-    rebuilt = qat.pictures * qat.crop_size**2 * costs.rebuilding if qat.rebuild else 0.0
+    shown = qat.pictures * qat.crop_size**2 * qat.rebuild
     counted = {
         "distorting": pictures * _DISTORTING,
         "asking the teacher": (pictures if stage.steps and not stage.staged_steps else learnt) * _TEACHER * taught,
         "distilling": seen * (costs.step * halved + (_TEACHER if stage.staged_steps else 0)),
         "solving the head": learnt * costs.solving * (taught and recipe.start in (IMAGENET, RANDOM)),
         "bounding": bound.steps * bound.batch * bound.crop_size**2 * costs.following,
-        "rebuilding for TensorRT": rebuilt,
-        "rebuilding": rebuilt,
+        "rebuilding for TensorRT": shown * costs.rebuilding_signed,
+        "rebuilding": shown * costs.rebuilding,
         "quantizing": qat.steps * qat.batch * qat.crop_size**2 * costs.following,
         "exporting and measuring": EVALUATED * recipe.height * recipe.width * costs.measuring,
-        "scoring stages": _SCORING_STAGES * recipe.stage_scores,
+        "scoring stages": _EMBEDDED * costs.scoring * recipe.stage_scores,
     }
     unit = _seconds_per_pixel()
     return {name: max(1, round(passes * unit)) for name, passes in counted.items() if passes}
