@@ -175,7 +175,7 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
                 info.compress_type = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
                 info.create_system = 3  # Unix, wherever this runs
                 info.external_attr = (stat.S_IFREG | 0o644) << 16
-                archive.writestr(info, data, compresslevel=9)
+                archive.writestr(info, data, compresslevel=6)
         os.replace(temporary, path)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written", why=error.strerror or str(error)) from error
