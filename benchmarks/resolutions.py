@@ -76,8 +76,6 @@ def views(picture: NDArray[np.uint8], side: int, patches: int, shorter_side: int
 
     Corners of a picture that is smaller than ``side`` are the whole of it.
     """
-    import cv2
-
     if patches == 0:
         return [preprocess(picture, input_spec(side, side))]
     if patches == 1:
@@ -85,7 +83,7 @@ def views(picture: NDArray[np.uint8], side: int, patches: int, shorter_side: int
     scale = shorter_side / min(picture.shape[:2])
     if scale < 1:
         height, width = (max(shorter_side, round(length * scale)) for length in picture.shape[:2])
-        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        picture = preprocess(picture, input_spec(height, width))[0]
     corners = [picture[rows, columns] for rows in _ends(side) for columns in _ends(side)]
     return [preprocess(np.ascontiguousarray(corner), input_spec(side, side)) for corner in corners]
 
