@@ -11,12 +11,12 @@ from edge_iqa.quantize.estimate import estimated_seconds
 from edge_iqa.quantize.recipe import read_recipe
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert estimate._seconds_per_pixel() > 0
     monkeypatch.setattr(estimate, "_seconds_per_pixel", lambda: 1e-3)  # so that whole seconds round nothing away
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_a_run_that_only_rounds_given_weights_asks_no_teacher() -> None:
     recipe, _ = read_recipe("quick", "hirqa-s")
     assert set(estimated_seconds(recipe, 10, taught=False)) == {
@@ -27,6 +27,7 @@ def test_a_run_that_only_rounds_given_weights_asks_no_teacher() -> None:
     }
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_bounds_are_a_stage_and_a_staged_teacher_is_asked_at_every_step() -> None:
     recipe, _ = read_recipe("long", "hirqa-s")
     found = estimated_seconds(recipe, 779, taught=True)
@@ -37,6 +38,7 @@ def test_bounds_are_a_stage_and_a_staged_teacher_is_asked_at_every_step() -> Non
     assert stored["asking the teacher"] > found["asking the teacher"]
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_time_grows_with_photographs_and_steps() -> None:
     recipe, _ = read_recipe("full")
     few, many = (estimated_seconds(recipe, photographs, taught=True) for photographs in (10, 1000))
