@@ -13,6 +13,7 @@ from edge_iqa.export.graph_view import GraphView
 
 if TYPE_CHECKING:
     import onnx
+    import openvino
 
 
 def to_openvino(model: onnx.ModelProto) -> tuple[bytes, bytes]:
@@ -26,10 +27,16 @@ def to_openvino(model: onnx.ModelProto) -> tuple[bytes, bytes]:
         raise MissingDependency(
             "OpenVINO is not installed", why=str(error), fix="pip install 'edge-iqa[openvino]'"
         ) from error
-    converted = openvino.Core().read_model(io.BytesIO(keep_roundings(model).SerializeToString()))
+    return stored(openvino.Core().read_model(io.BytesIO(keep_roundings(model).SerializeToString())))
+
+
+def stored(model: openvino.Model) -> tuple[bytes, bytes]:
+    """Return the IR (xml, bin) of a model that OpenVINO has read."""
+    import openvino
+
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder, "model.xml")
-        openvino.save_model(converted, xml, compress_to_fp16=False)
+        openvino.save_model(model, xml, compress_to_fp16=False)
         return xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
 
 

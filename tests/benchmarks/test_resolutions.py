@@ -12,6 +12,7 @@ import pytest
 
 from edge_iqa.assets import photographs_folder
 from edge_iqa.backends.onnxruntime import OnnxRuntimeBackend
+from edge_iqa.backends.openvino import OpenVinoBackend
 from edge_iqa.benchmarks import resolutions
 from edge_iqa.bundle import default_bundle_path, read_bundle
 from edge_iqa.errors import InvalidInput
@@ -30,6 +31,19 @@ def test_a_size_keeps_or_changes_what_the_graph_takes() -> None:
     small = OnnxRuntimeBackend({GRAPH: resolutions.resized(bundle.files[GRAPH], 96).SerializeToString()}, threads=1)
     dark, noise = np.zeros((1, 96, 96, 3), np.uint8), np.ascontiguousarray(tensor[:, :96, :96])
     assert small.infer(dark) != small.infer(noise)
+
+
+def test_openvino_takes_the_bundles_own_graph() -> None:
+    bundle = read_bundle(default_bundle_path())
+    own = bundle.manifest.preprocess.height
+    for side, same in ((own, True), (96, False)):
+        tensor = np.random.default_rng(3).integers(0, 256, (1, side, side, 3), np.uint8)
+        found = OpenVinoBackend(resolutions.resized_openvino(bundle, side), threads=1).infer(tensor)
+        assert 0 < found < 1
+        if same:
+            assert found == OpenVinoBackend(bundle.take(OpenVinoBackend.artefacts["int8"], "test"), threads=1).infer(
+                tensor
+            )
 
 
 def test_a_size_that_the_strides_do_not_divide_is_refused() -> None:
