@@ -17,7 +17,7 @@ _NETWORKS = {
 }
 
 
-def write_card(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
+def write_card(recipe: Recipe, provenance: Mapping[str, Any], weight_bits: int) -> str:
     """Return the card of a bundle as Markdown: what it is, what it was made from, what it must not be used for."""
     network, origin = _NETWORKS[recipe.student]
     if "start_sha256" in provenance:
@@ -33,7 +33,7 @@ def write_card(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
         "A no-reference image-quality score: one picture in, one number in [0, 1] out, higher is better.",
         "",
         f"- Network: {network};",
-        f"  {recipe.width}x{recipe.height} input; int8 with {recipe.qat_stage.weight_bits}-bit weights;",
+        f"  {recipe.width}x{recipe.height} input; int8 with {weight_bits}-bit weights;",
         "  the manifest lists the layers that stay float.",
         f"  {origin or 'It started from random weights.'}",
         f"- Teacher: {teacher}.",

@@ -1,8 +1,13 @@
-"""Meet a budget of drift: measure every runtime, and keep layers float, the costliest first, until it holds."""
+"""Meet a budget of drift: measure every runtime, and raise precision while it misses.
+
+Weights of 7 bits are given 8 first, in all layers: that costs neither time nor bytes, but layers must be rebuilt, for
+what was solved and trained for 7 bits gains nothing from a finer step. Then layers are kept float, the costliest first,
+at most ``MOST_FLOAT_LAYERS``, and only those whose rounding costs anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +18,8 @@ from torch import Tensor
 from edge_iqa.models.teacher import normalised
 from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
 from edge_iqa.quantize.package import Student, export_models
-from edge_iqa.quantize.sensitivity import keep_float, layer_sensitivities
+from edge_iqa.quantize.reporting import Counted
+from edge_iqa.quantize.sensitivity import LayerSensitivity, keep_float, layer_sensitivities, logit_error
 
 MOST_FLOAT_LAYERS = 6
 _PICTURES_FOR_SENSITIVITY = 24
@@ -34,34 +40,48 @@ def meet_budget(
     student: Student,
     limits: Sequence[Limit],
     tensors: Sequence[NDArray[np.uint8]],
-    note: Callable[[int, int], None] = lambda kept, most: None,
+    progress: Counted = lambda *_: None,
+    *,
+    finer: Callable[[], Student] | None = None,
 ) -> MetBudget:
     """Export ``student``, measure it on ``tensors`` ``(1, H, W, 3)`` uint8, and raise its precision while it misses.
 
-    At most ``MOST_FLOAT_LAYERS`` layers are given up; limits still missed then are in ``missed``.
+    ``finer`` makes it anew with more bits, where there are more to give. Limits that are missed to the end are in
+    ``missed``.
     """
-    whole = student
-    order: list[str] | None = None
-    reasons: list[str] = []
-    for kept in range(MOST_FLOAT_LAYERS + 1):
-        note(kept, MOST_FLOAT_LAYERS)
-        models = export_models(student)
+    most = 1 + (finer is not None) + MOST_FLOAT_LAYERS
+    for tried, (candidate, kept_float) in enumerate(_more_and_more_precise(student, finer, tensors)):
+        progress(tried, most)
+        models = export_models(candidate)
         drifts = measure_drift(models, tensors)
         missed = [f"{drift.target}: {limit}" for drift in drifts for limit in limits if not limit.holds(drift)]
-        if not missed or kept == MOST_FLOAT_LAYERS:
+        met = MetBudget(candidate, models, drifts, kept_float, missed)
+        if not missed:
             break
-        if order is None:
-            found = layer_sensitivities(whole.prepared, student.network, _spread(student, tensors))
-            order = [layer.name for layer in found]
-            texts = {
-                layer.name: f"{layer.name} (logit error {layer.error:.4f} without its rounding)" for layer in found
-            }
-        if len(order) <= kept:
-            break
-        reasons.append(texts[order[kept]])
-        prepared, signed = (keep_float(network, order[: kept + 1]) for network in (whole.prepared, whole.signed))
-        student = replace(student, prepared=prepared, signed=signed)
-    return MetBudget(student, models, drifts, reasons, missed)
+    return met
+
+
+def _more_and_more_precise(
+    student: Student, finer: Callable[[], Student] | None, tensors: Sequence[NDArray[np.uint8]]
+) -> Iterator[tuple[Student, list[str]]]:
+    """Yield students, each more precise than the one before, and what each keeps in float and why."""
+    yield student, []
+    if finer is not None:
+        student = finer()
+        yield student, []
+    pictures = _spread(student, tensors)
+    as_it_is = logit_error(student.prepared, student.network, pictures)
+    kept: list[LayerSensitivity] = []
+    for layer in layer_sensitivities(student.prepared, student.network, pictures)[:MOST_FLOAT_LAYERS]:
+        if layer.error >= as_it_is:
+            return
+        kept.append(layer)
+        names = [one.name for one in kept]
+        prepared, signed = (keep_float(network, names) for network in (student.prepared, student.signed))
+        reasons = [
+            f"{one.name} (logit error {one.error:.4f} without its rounding, {as_it_is:.4f} with)" for one in kept
+        ]
+        yield replace(student, prepared=prepared, signed=signed), reasons
 
 
 def _spread(student: Student, tensors: Sequence[NDArray[np.uint8]]) -> list[Tensor]:

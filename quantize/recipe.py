@@ -227,6 +227,8 @@ def _check_stages(recipe: Recipe, name: str) -> None:
         )
     if stage.staged_steps and (recipe.student, recipe.start) != (RESNET_STUDENT, RANDOM):
         raise InvalidInput(f"{name} has staged_steps", why=f"only {RESNET_STUDENT} from {RANDOM!r} is taught in stages")
+    if recipe.qat_stage.weight_bits not in (7, 8):
+        raise InvalidInput(f"{name} has qat_stage.weight_bits {recipe.qat_stage.weight_bits}", fix="choose 7 or 8")
     crops = {"qat_stage.crop_size": recipe.qat_stage.crop_size}
     bounds = recipe.bound_stage
     if bounds.deviations is not None:

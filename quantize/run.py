@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from edge_iqa.quantize.float_student import FloatStudent, is_taught, make_float_
 from edge_iqa.quantize.package import Student, float_layers, folded_student, package, shorten_mantissa
 from edge_iqa.quantize.precision import meet_budget
 from edge_iqa.quantize.qat import rebuilt, train_quantized
-from edge_iqa.quantize.recipe import Recipe
+from edge_iqa.quantize.recipe import QatStage, Recipe
 from edge_iqa.quantize.reporting import Report
 from edge_iqa.quantize.stage_scores import stages_of_training
 from edge_iqa.quantize.teacher_source import open_teacher
@@ -41,13 +41,17 @@ _SMALL_GOLDEN, _LARGE_GOLDEN = (160, 120), (416, 400)  # width, height
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """What a run made: the bundle's path and size, the drift of each target, layers kept float and bars missed."""
+    """What a run made: the bundle's path and size, the drift of each target, layers kept float and bars missed.
+
+    ``raised_bits`` tells whether weights have 8 bits where the recipe says 7, for the budget.
+    """
 
     bundle: Path
     size_bytes: int
     drifts: list[TargetScores]
     kept_float: list[str]
     missed: list[str]
+    raised_bits: bool
 
 
 def quantize(
@@ -84,34 +88,20 @@ def quantize(
         )
         made_float = make_float_student(recipe, data, teacher, folder, report, weights=weights)
         stored, pixels = stored_student(made_float, recipe, data, work, report)
-        signed = rebuilt(
-            stored,
-            pixels,
-            data,
-            recipe.qat_stage,
-            recipe.seed,
-            lambda done, total: report("rebuilding for TensorRT", done, total, None),
-            signed=True,
-        )
-        prepared = train_quantized(
-            stored,
-            pixels,
-            data,
-            recipe.qat_stage,
-            recipe.seed,
-            lambda step, total, loss: report("quantizing", step, total, loss),
-            rebuilding=lambda done, total: report("rebuilding", done, total, None),
-            checkpoint=None if work is None else folder / "qat.checkpoint.safetensors",
-            made_from=f"{made_float.key} {recipe.bound_stage!r}",
-        )
-        spec = recipe.preprocess
-        bits = recipe.qat_stage.weight_bits
-        made = Student(recipe.student, recipe.student, stored, prepared, signed, pixels.mean, pixels.std, spec, bits)
+        stage = recipe.qat_stage
+        finer = replace(stage, weight_bits=8)
+
+        def quantized(chosen: QatStage, checkpoint: str) -> Student:
+            kept = None if work is None else work / checkpoint
+            made_from = f"{made_float.key} {recipe.bound_stage!r}"
+            return quantized_student(stored, pixels, data, replace(recipe, qat_stage=chosen), report, kept, made_from)
+
         met = meet_budget(
-            made,
+            quantized(stage, "qat.checkpoint.safetensors"),
             budget,
-            evaluation_tensors(data, spec),
-            lambda kept, most: report("exporting and measuring", kept, most + 1, None),
+            evaluation_tensors(data, recipe.preprocess),
+            lambda tried, most: report("exporting and measuring", tried, most, None),
+            finer=None if stage == finer else lambda: quantized(finer, "qat-8-bit.checkpoint.safetensors"),
         )
         provenance = {
             **({} if teacher is None else {"teacher": teacher.name, "teacher_sha256": teacher.sha256}),
@@ -131,25 +121,30 @@ def quantize(
                 "python": platform.python_version(),
             },
         }
-        card = write_card(recipe, provenance)
+        card = write_card(recipe, provenance, met.student.weight_bits)
         stages = None
         if recipe.stage_scores:
             report("scoring stages", 0, 1, None)
-            fake_quant = met.student.prepared
             stages = stages_of_training(
-                spec, None if teacher is None else teacher.scorer(), stored, fake_quant, pixels.mean, pixels.std
+                recipe.preprocess,
+                None if teacher is None else teacher.scorer(),
+                stored,
+                met.student.prepared,
+                pixels.mean,
+                pixels.std,
             )
         package(
             met.student,
             output,
-            golden=golden_pictures(find_photographs(photographs_folder()), spec),
+            golden=golden_pictures(find_photographs(photographs_folder()), recipe.preprocess),
             card=card,
             recipe=recipe_text,
             provenance=provenance,
             stages=stages,
             models=met.models,
         )
-    return QuantizeResult(output, output.stat().st_size, met.drifts, met.kept_float, met.missed)
+    raised = met.student.weight_bits > stage.weight_bits
+    return QuantizeResult(output, output.stat().st_size, met.drifts, met.kept_float, met.missed, raised)
 
 
 def stored_student(
@@ -172,6 +167,49 @@ def stored_student(
     )
     shorten_mantissa(stored)
     return stored, pixels
+
+
+def quantized_student(
+    stored: fx.GraphModule,
+    pixels: Normalisation,
+    data: SyntheticSet,
+    recipe: Recipe,
+    report: Report,
+    checkpoint: Path | None = None,
+    made_from: str = "",
+) -> Student:
+    """Return the int8 student of a ``stored_student``, and its twin for TensorRT; ``checkpoint`` as ``distill``'s."""
+    signed = rebuilt(
+        stored,
+        pixels,
+        data,
+        recipe.qat_stage,
+        recipe.seed,
+        lambda done, total: report("rebuilding for TensorRT", done, total, None),
+        signed=True,
+    )
+    prepared = train_quantized(
+        stored,
+        pixels,
+        data,
+        recipe.qat_stage,
+        recipe.seed,
+        lambda step, total, loss: report("quantizing", step, total, loss),
+        rebuilding=lambda done, total: report("rebuilding", done, total, None),
+        checkpoint=checkpoint,
+        made_from=made_from,
+    )
+    return Student(
+        recipe.student,
+        recipe.student,
+        stored,
+        prepared,
+        signed,
+        pixels.mean,
+        pixels.std,
+        recipe.preprocess,
+        recipe.qat_stage.weight_bits,
+    )
 
 
 def golden_pictures(photographs: Sequence[Path], spec: PreprocessSpec) -> list[NDArray[np.uint8]]:

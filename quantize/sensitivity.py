@@ -64,11 +64,18 @@ def layer_sensitivities(
     """
     wanted = _logits(network, pictures)
     layers = [name for name, module in prepared.named_modules() if isinstance(module, QuantConv2d)]
-    found = [
-        LayerSensitivity(name, float((_logits(keep_float(prepared, [name]), pictures) - wanted).square().mean().sqrt()))
-        for name in layers
-    ]
+    found = [LayerSensitivity(name, _error(keep_float(prepared, [name]), wanted, pictures)) for name in layers]
     return sorted(found, key=lambda layer: layer.error)
+
+
+@torch.no_grad()
+def logit_error(prepared: fx.GraphModule, network: nn.Module, pictures: Sequence[Tensor]) -> float:
+    """Return the root mean square drift of the logit with all layers rounded as they are."""
+    return _error(prepared, _logits(network, pictures), pictures)
+
+
+def _error(prepared: fx.GraphModule, wanted: Tensor, pictures: Sequence[Tensor]) -> float:
+    return float((_logits(prepared, pictures) - wanted).square().mean().sqrt())
 
 
 def _logits(network: nn.Module, pictures: Sequence[Tensor]) -> Tensor:

@@ -157,7 +157,7 @@ def test_given_weights_are_taken_as_they_are_and_no_teacher_is_asked(
     for key, value in made.network.state_dict().items():
         assert torch.equal(value, network.state_dict()[key]), key
     provenance = {"start": weights.name, "start_sha256": 64 * "a", "photographs": 1, "pictures": 12}
-    card = write_card(RECIPE, {**provenance, "photographs_sha256": 64 * "b", "versions": {"torch": "2"}})
+    card = write_card(RECIPE, {**provenance, "photographs_sha256": 64 * "b", "versions": {"torch": "2"}}, 8)
     assert "ResNet-18" in card
     assert "started from s.safetensors (sha256 aaaaaaaaaaaaaaaa)" in card
     assert "the weights were quantized as they were" in card

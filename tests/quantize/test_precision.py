@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,16 +70,22 @@ def _drift_in_torch(models: dict[str, Student], tensors: list[NDArray[np.uint8]]
     return [TargetScores("torch int8", reference, scores)]
 
 
-def test_a_missed_budget_is_met_by_keeping_that_layer_float(
-    student: HirqaSLite, prepared: fx.GraphModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def made(student: HirqaSLite, prepared: fx.GraphModule, monkeypatch: pytest.MonkeyPatch) -> Student:
     monkeypatch.setattr(precision, "MOST_FLOAT_LAYERS", 2)
     monkeypatch.setattr(precision, "export_models", lambda student: {"student": student})
     monkeypatch.setattr(precision, "measure_drift", _drift_in_torch)
     spec = PreprocessSpec(64, 64)
-    made = Student("tiny", "hirqa-s-lite", student, prepared, prepared, student.mean, student.std, spec, 7)
+    return Student("tiny", "hirqa-s-lite", student, prepared, prepared, student.mean, student.std, spec, 7)
+
+
+@pytest.fixture
+def tensors() -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
-    tensors = [rng.integers(0, 256, (1, 64, 64, 3), np.uint8) for _ in range(4)]
+    return [rng.integers(0, 256, (1, 64, 64, 3), np.uint8) for _ in range(4)]
+
+
+def test_a_missed_budget_is_met_by_keeping_that_layer_float(made: Student, tensors: list[NDArray[np.uint8]]) -> None:
     loose = precision.meet_budget(made, parse_budget("max_abs<=1"), tensors)
     assert loose.kept_float == []
     worst = loose.drifts[0].value("max_abs")
@@ -87,3 +95,37 @@ def test_a_missed_budget_is_met_by_keeping_that_layer_float(
     impossible = precision.meet_budget(made, parse_budget("max_abs<=0"), tensors)
     assert impossible.missed
     assert len(impossible.kept_float) == 2
+
+
+def test_weights_get_more_bits_before_any_layer_is_kept_float(
+    made: Student, student: HirqaSLite, tensors: list[NDArray[np.uint8]]
+) -> None:
+    finer_network = prepare(student)
+    set_ranges(finer_network, [torch.randn(4, 3, 64, 64) for _ in range(3)])
+    finer = replace(made, prepared=finer_network.eval(), signed=finer_network, weight_bits=8)
+    asked: list[None] = []
+
+    def make_finer() -> Student:
+        asked.append(None)
+        return finer
+
+    coarse = precision.meet_budget(made, parse_budget("max_abs<=1"), tensors, finer=make_finer)
+    assert (coarse.student.weight_bits, asked) == (7, [])
+    worst = coarse.drifts[0].value("max_abs")
+    met = precision.meet_budget(made, parse_budget(f"max_abs<={0.9 * worst:.6f}"), tensors, finer=make_finer)
+    assert (met.student.weight_bits, met.kept_float, met.missed) == (8, [], [])
+    told: list[tuple[int, int]] = []
+    precision.meet_budget(
+        made, parse_budget("max_abs<=0"), tensors, lambda done, total: told.append((done, total)), finer=make_finer
+    )
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert len(asked) == 2
+
+
+def test_a_layer_whose_rounding_costs_nothing_is_not_given_up(
+    made: Student, tensors: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "logit_error", lambda *_: 0.0)
+    kept = precision.meet_budget(made, parse_budget("max_abs<=0"), tensors)
+    assert kept.missed
+    assert kept.kept_float == []

@@ -65,6 +65,7 @@ def test_broken_recipes_are_named(tmp_path: Path, text: str, words: str) -> None
         ("steps = 2\ncrop_size = 64\nfinish_steps = 1", "has finish_steps 1"),
         ("steps = 2\ncrop_size = 64\nstaged_steps = 1\nfinish_steps = -1", "has finish_steps -1"),
         ("steps = 0\n[qat_stage]\nsteps = 0\ncrop_size = 160", "qat_stage.crop_size 160"),
+        ("steps = 0\n[qat_stage]\nsteps = 0\nweight_bits = 4", "qat_stage.weight_bits 4"),
     ],
 )
 def test_steps_and_crops_that_cannot_be_are_refused(tmp_path: Path, float_stage: str, words: str) -> None:

@@ -13,6 +13,7 @@ import edge_iqa
 from edge_iqa.bundle import read_bundle
 from edge_iqa.models.checkpoint import EMBEDDED_TEACHER
 from edge_iqa.models.synthesis import SynthesisSpec, find_photographs, synthesize
+from edge_iqa.quantize import precision
 from edge_iqa.quantize.budget import parse_budget
 from edge_iqa.quantize.recipe import FloatStage, QatStage, Recipe
 from edge_iqa.quantize.run import plan, quantize
@@ -80,6 +81,7 @@ def test_quantize_makes_a_bundle_that_every_runtime_scores(photographs: Path, tm
     assert all(len(drift.scores) == 24 for drift in result.drifts)
     assert result.missed == []
     assert result.kept_float == []
+    assert not result.raised_bits
     picture = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
     for backend in ("onnxruntime", "openvino", "tflite"):
         with edge_iqa.load(result.bundle, backend) as scorer:
@@ -104,6 +106,32 @@ def test_quantize_makes_a_bundle_that_every_runtime_scores(photographs: Path, tm
     assert bundle.manifest.provenance["float_stage_computed_in"] == "float32"
     for name in ("model.onnx", "model.int8.onnx", "model.int8.tflite"):
         assert other.files[name] == bundle.files[name], name
+
+
+def test_a_budget_that_seven_bits_miss_makes_weights_of_eight(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "MOST_FLOAT_LAYERS", 0)
+    seven = dataclasses.replace(RECIPE, qat_stage=dataclasses.replace(RECIPE.qat_stage, weight_bits=7))
+    result = quantize(
+        photographs,
+        EMBEDDED_TEACHER,
+        seven,
+        "# tiny\n",
+        tmp_path / "raised.eiqa",
+        budget=parse_budget("max_abs<=0"),
+        work=tmp_path / "work",
+        report=lambda *_: None,
+    )
+    assert result.missed
+    assert result.raised_bits
+    bundle = read_bundle(result.bundle)
+    assert bundle.manifest.quantization.weight_bits == 8
+    assert "int8 with 8-bit weights" in bundle.files["CARD.md"].decode()
+    assert {path.name for path in (tmp_path / "work").glob("qat*")} == {
+        "qat.checkpoint.safetensors",
+        "qat-8-bit.checkpoint.safetensors",
+    }
 
 
 def test_synthetic_set_is_seeded_and_read_back(photographs: Path, tmp_path: Path) -> None:
