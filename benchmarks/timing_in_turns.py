@@ -29,16 +29,20 @@ class TimedModel:
 def medians_ms(models: Mapping[KeyT, TimedModel], rounds: int, seed: int = 0) -> dict[KeyT, float]:
     """Return the median time of one inference of each model over at least one round.
 
-    In each round every model has one turn, in random order, so that a busy minute falls on all of them. For its turn
-    it is loaded, warmed up, timed and closed before the next one is loaded. Raises what loading or inference raises.
+    In each round every model has one turn, in random order. For its turn it is loaded, warmed up, timed and closed
+    before the next one is loaded. Models are compared within rounds, so that minutes in which the machine is slow
+    decide nothing: of a model's time over the geometric mean of its round the median is taken, and put back into
+    milliseconds by the median of these means. Raises what loading or inference raises.
     """
     keys = list(models)
-    samples: dict[KeyT, list[float]] = {key: [] for key in keys}
+    turns = np.empty((rounds, len(keys)))
     random = np.random.default_rng(seed)
-    for _ in track(range(rounds), "timing"):
+    for done in track(range(rounds), "timing"):
         for index in random.permutation(len(keys)):
-            samples[keys[index]] += _turn(models[keys[index]])
-    return {key: float(np.median(found)) for key, found in samples.items()}
+            turns[done, index] = np.median(_turn(models[keys[index]]))
+    means = np.exp(np.log(turns).mean(1, keepdims=True))
+    found = np.median(turns / means, axis=0) * np.median(means)
+    return dict(zip(keys, found.tolist(), strict=True))
 
 
 def _turn(model: TimedModel) -> list[float]:

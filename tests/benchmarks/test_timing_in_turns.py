@@ -63,6 +63,22 @@ def test_each_model_is_alone_warm_and_in_every_round(monkeypatch: pytest.MonkeyP
     assert len(bench.turns) == 9
 
 
+def test_a_slow_minute_does_not_decide_which_model_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    monkeypatch.setattr(timing_in_turns.time, "perf_counter", lambda: bench.now)
+
+    def model(name: str, seconds: float, slow_turns: int) -> TimedModel:
+        def load() -> Backend:
+            slowed = 2 if bench.turns.count(name) < slow_turns else 1
+            return bench.loader(name, seconds * slowed)()
+
+        return TimedModel(load, INPUTS)
+
+    # the machine is twice as slow in two of five rounds, and in a third until the first model has had its turn
+    found = medians_ms({"a": model("a", 0.010, 3), "b": model("b", 0.011, 2)}, rounds=5)
+    assert found["b"] / found["a"] == pytest.approx(1.1)
+
+
 def test_a_model_that_fails_is_closed() -> None:
     closed = []
 
