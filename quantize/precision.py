@@ -1,7 +1,7 @@
 """Meet a budget of drift: measure every runtime, and raise precision while it misses.
 
-Weights of 7 bits are given 8 first, in all layers: that costs neither time nor bytes, but layers must be rebuilt, for
-what was solved and trained for 7 bits gains nothing from a finer step. Then layers are kept float, the costliest first,
+Weights of 7 bits are given 8 first, in all layers, for both are int8 to an engine. Layers are rebuilt for it: what was
+solved and trained for 7 bits gains little from a finer step. Then layers are kept float, the costliest first,
 at most ``MOST_FLOAT_LAYERS``, and only those whose rounding costs anything.
 """
 
@@ -19,7 +19,7 @@ from edge_iqa.models.teacher import normalised
 from edge_iqa.quantize.budget import Limit, TargetScores, measure_drift
 from edge_iqa.quantize.package import Student, export_models
 from edge_iqa.quantize.reporting import Counted
-from edge_iqa.quantize.sensitivity import LayerSensitivity, keep_float, layer_sensitivities, logit_error
+from edge_iqa.quantize.sensitivity import keep_float, layer_sensitivities, logit_error
 
 MOST_FLOAT_LAYERS = 6
 _PICTURES_FOR_SENSITIVITY = 24
@@ -27,12 +27,12 @@ _PICTURES_FOR_SENSITIVITY = 24
 
 @dataclass(frozen=True)
 class MetBudget:
-    """The student that came out, its model files, its drift on each runtime, and what was kept float and why."""
+    """The student that came out, its model files, its drift on each runtime, and where precision was raised."""
 
     student: Student
     models: dict[str, bytes]
     drifts: list[TargetScores]
-    kept_float: list[str]
+    raised: list[str]
     missed: list[str]
 
 
@@ -50,12 +50,12 @@ def meet_budget(
     ``missed``.
     """
     most = 1 + (finer is not None) + MOST_FLOAT_LAYERS
-    for tried, (candidate, kept_float) in enumerate(_more_and_more_precise(student, finer, tensors)):
+    for tried, (candidate, raised) in enumerate(_more_and_more_precise(student, finer, tensors)):
         progress(tried, most)
         models = export_models(candidate)
         drifts = measure_drift(models, tensors)
         missed = [f"{drift.target}: {limit}" for drift in drifts for limit in limits if not limit.holds(drift)]
-        met = MetBudget(candidate, models, drifts, kept_float, missed)
+        met = MetBudget(candidate, models, drifts, raised, missed)
         if not missed:
             break
     return met
@@ -64,24 +64,26 @@ def meet_budget(
 def _more_and_more_precise(
     student: Student, finer: Callable[[], Student] | None, tensors: Sequence[NDArray[np.uint8]]
 ) -> Iterator[tuple[Student, list[str]]]:
-    """Yield students, each more precise than the one before, and what each keeps in float and why."""
-    yield student, []
+    """Yield students, each more precise than the one before, and how each is more precise than the first."""
+    raised: list[str] = []
+    yield student, raised
     if finer is not None:
         student = finer()
-        yield student, []
+        raised = [f"weights of all layers: {student.weight_bits} bits"]
+        yield student, raised
     pictures = _spread(student, tensors)
     as_it_is = logit_error(student.prepared, student.network, pictures)
-    kept: list[LayerSensitivity] = []
+    kept: list[str] = []
     for layer in layer_sensitivities(student.prepared, student.network, pictures)[:MOST_FLOAT_LAYERS]:
         if layer.error >= as_it_is:
             return
-        kept.append(layer)
-        names = [one.name for one in kept]
-        prepared, signed = (keep_float(network, names) for network in (student.prepared, student.signed))
-        reasons = [
-            f"{one.name} (logit error {one.error:.4f} without its rounding, {as_it_is:.4f} with)" for one in kept
+        kept.append(layer.name)
+        raised = [
+            *raised,
+            f"{layer.name}: float (logit error {layer.error:.4f} without its rounding, {as_it_is:.4f} with)",
         ]
-        yield replace(student, prepared=prepared, signed=signed), reasons
+        prepared, signed = (keep_float(network, kept) for network in (student.prepared, student.signed))
+        yield replace(student, prepared=prepared, signed=signed), raised
 
 
 def _spread(student: Student, tensors: Sequence[NDArray[np.uint8]]) -> list[Tensor]:

@@ -41,17 +41,13 @@ _SMALL_GOLDEN, _LARGE_GOLDEN = (160, 120), (416, 400)  # width, height
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """What a run made: the bundle's path and size, the drift of each target, layers kept float and bars missed.
-
-    ``raised_bits`` tells whether weights have 8 bits where the recipe says 7, for the budget.
-    """
+    """What a run made: the bundle and its size, drift of each target, precision raised for the budget, bars missed."""
 
     bundle: Path
     size_bytes: int
     drifts: list[TargetScores]
-    kept_float: list[str]
+    raised: list[str]
     missed: list[str]
-    raised_bits: bool
 
 
 def quantize(
@@ -143,8 +139,7 @@ def quantize(
             stages=stages,
             models=met.models,
         )
-    raised = met.student.weight_bits > stage.weight_bits
-    return QuantizeResult(output, output.stat().st_size, met.drifts, met.kept_float, met.missed, raised)
+    return QuantizeResult(output, output.stat().st_size, met.drifts, met.raised, met.missed)
 
 
 def stored_student(

@@ -87,10 +87,8 @@ def command(
             f"  {drift.target:<18} SROCC {drift.value('srcc'):.4f}   mean {drift.value('mae'):.4f}   "
             f"max {drift.value('max_abs'):.4f}{note}"
         )
-    if result.raised_bits:
-        print("  8-bit weights instead of 7 for the budget: all layers")
-    for layer in result.kept_float:
-        print(f"  kept float for the budget: {layer}")
+    for change in result.raised:
+        print(f"  for the budget, {change}")
     if result.missed:
         raise BarMissed(
             f"{len(result.missed)} bars of the budget were missed",

@@ -80,8 +80,7 @@ def test_quantize_makes_a_bundle_that_every_runtime_scores(photographs: Path, tm
     assert [drift.note for drift in result.drifts] == ["", "", "", "computed by ONNX Runtime, not on a device"]
     assert all(len(drift.scores) == 24 for drift in result.drifts)
     assert result.missed == []
-    assert result.kept_float == []
-    assert not result.raised_bits
+    assert result.raised == []
     picture = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
     for backend in ("onnxruntime", "openvino", "tflite"):
         with edge_iqa.load(result.bundle, backend) as scorer:
@@ -124,7 +123,7 @@ def test_a_budget_that_seven_bits_miss_makes_weights_of_eight(
         report=lambda *_: None,
     )
     assert result.missed
-    assert result.raised_bits
+    assert result.raised == ["weights of all layers: 8 bits"]
     bundle = read_bundle(result.bundle)
     assert bundle.manifest.quantization.weight_bits == 8
     assert "int8 with 8-bit weights" in bundle.files["CARD.md"].decode()
