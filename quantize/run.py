@@ -104,6 +104,7 @@ def quantize(
             "start": recipe.start,
             **({} if weights is None else {"start": weights.name, "start_sha256": hash_files([weights])}),
             "recipe": recipe.name,
+            **({"budget": ",".join(map(str, budget))} if budget else {}),
             "seed": recipe.seed,
             **({} if made_float.trained_in is None else {"float_stage_computed_in": made_float.trained_in}),
             "photographs": len(photographs),
